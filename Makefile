@@ -1,0 +1,70 @@
+# Two commands do everything: `make demo` and `make test`. `make setup` is what both begin with.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCE ?=
+SITE ?=
+ARGS ?=
+
+.PHONY: help setup setup-dev apt-demo apt-dev demo test check bench openapi clean
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+## make setup     virtual environment in .venv with .venv/bin/kerbwatch
+setup: $(VENV)/.ready
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Kerbwatch needs Python 3.11 or newer; $(PYTHON) is older: make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory apt PACKAGES=python3-venv
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.ready-dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.ready
+
+setup-dev: $(VENV)/.ready-dev
+
+# What tests of RTSP and of the page need from Debian; skipped with a message where apt is not to be had.
+DEV_PACKAGES := chromium fonts-noto-cjk gir1.2-gst-rtsp-server-1.0 python3-gi python3-gst-1.0 \
+	gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
+
+apt-dev:
+	@dpkg -s $(DEV_PACKAGES) >/dev/null 2>&1 || $(MAKE) --no-print-directory apt PACKAGES="$(DEV_PACKAGES)" \
+		|| echo "note: the browser and RTSP tests will be skipped: $(DEV_PACKAGES) could not be installed"
+
+.PHONY: apt
+apt:
+	@if [ "$$(id -u)" = 0 ]; then S=; else S="sudo -n"; fi; \
+		$$S apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$S apt-get install -y -qq --no-install-recommends $(PACKAGES) >/dev/null
+
+## make demo      sets up, runs the main job on the demo clip, prints the cases and the page's address
+##                (ARGS=--once stops after the clip; SOURCE=my.mp4 SITE=my.toml takes your own video)
+demo: setup
+	@$(BIN)/kerbwatch demo $(if $(SOURCE),--source "$(SOURCE)") $(if $(SITE),--site "$(SITE)") $(ARGS)
+
+## make test      sets up, runs the tests
+test: setup-dev apt-dev
+	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+## make check     lint, types, import contracts
+check: setup-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+## make bench     prints the published figures
+bench: setup-dev
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+## make openapi   writes api/openapi.json again
+openapi: setup
+	$(BIN)/python -m api.app > api/openapi.json
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

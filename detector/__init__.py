@@ -1,0 +1,1 @@
+"""Image -> Detections. Knows pixels; no clock, no files but the model. Kept empty of imports on purpose."""
