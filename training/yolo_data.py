@@ -1,0 +1,162 @@
+"""Read a labelled data set in YOLO layout: data.yaml, a list or folder of pictures, one text file of boxes each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from detector.errors import Failure, WrongUse
+
+PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """One split of a data set.
+
+    Args:
+        yaml_path: the data.yaml it came from.
+        names: class names, index to name.
+        pictures: the split's pictures, in the order of its list.
+    """
+
+    yaml_path: Path
+    names: tuple[str, ...]
+    pictures: tuple[Path, ...]
+
+
+def read_data_set(yaml_path: Path, split: str = "val") -> DataSet:
+    """Read data.yaml and list the pictures of one split.
+
+    `path` is relative to the yaml file; a split is a .txt list (entries relative to the list), a folder, or several.
+
+    Raises:
+        WrongUse: the file is no data.yaml, the split is not in it, its list or folder is missing, or it is empty.
+    """
+    document = _read_yaml(yaml_path)
+    root = (yaml_path.parent / str(document.get("path") or ".")).resolve()
+    entry = document.get(split)
+    if not entry:
+        raise WrongUse(f"{yaml_path}: has no split {split!r}; name one of its own with --split.")
+    pictures: list[Path] = []
+    for item in entry if isinstance(entry, list) else [entry]:
+        pictures += _pictures_of(root, str(item), yaml_path)
+    if not pictures:
+        raise WrongUse(f"{yaml_path}: split {split!r} lists no picture; there is nothing to measure.")
+    return DataSet(yaml_path, _names_of(document, yaml_path), tuple(pictures))
+
+
+def _read_yaml(yaml_path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(yaml_path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WrongUse(f"{yaml_path}: cannot be read ({error.strerror}); give the data.yaml of a data set.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise WrongUse(f"{yaml_path}: is no YAML ({str(error).splitlines()[0]}).") from error
+    if not isinstance(document, dict):
+        raise WrongUse(f"{yaml_path}: wanted keys such as names and val, got a {type(document).__name__}.")
+    return document
+
+
+def _names_of(document: dict[str, Any], yaml_path: Path) -> tuple[str, ...]:
+    names = document.get("names")
+    if isinstance(names, dict):
+        if sorted(names) != list(range(len(names))):
+            raise WrongUse(f"{yaml_path}: the keys of names must be 0 to {len(names) - 1}.")
+        names = [names[index] for index in range(len(names))]
+    if not isinstance(names, list) or not names:
+        raise WrongUse(f"{yaml_path}: wanted names as a list or a mapping from index to name.")
+    return tuple(str(name) for name in names)
+
+
+def _pictures_of(root: Path, item: str, yaml_path: Path) -> list[Path]:
+    place = root / item
+    if place.is_dir():
+        return sorted(path for path in place.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+    if not place.is_file():
+        raise WrongUse(f"{yaml_path}: {item} is neither a folder nor a list of pictures under {root}.")
+    lines = (line.strip() for line in place.read_text(encoding="utf-8").splitlines())
+    return [Path(line) if Path(line).is_absolute() else place.parent / line for line in lines if line]
+
+
+def label_path_of(picture: Path) -> Path:
+    """Give the label file of a picture: the last folder called `images` becomes `labels`.
+
+    >>> str(label_path_of(Path("set/images/a/1.jpg")))
+    'set/labels/a/1.txt'
+    """
+    parts = list(picture.parts)
+    for index in range(len(parts) - 2, -1, -1):
+        if parts[index] == "images":
+            parts[index] = "labels"
+            break
+    return Path(*parts).with_suffix(".txt")
+
+
+def check_labels_exist(data: DataSet) -> None:
+    """Make sure that at least one label file is there: without any, every figure would be zero.
+
+    Raises:
+        WrongUse: no picture of the split has a label file.
+    """
+    if not any(label_path_of(picture).is_file() for picture in data.pictures):
+        folder = label_path_of(data.pictures[0]).parent
+        raise WrongUse(f"{data.yaml_path}: no label file found; boxes are looked for in {folder}.")
+
+
+def read_boxes(picture: Path, classes: int) -> npt.NDArray[np.float64]:
+    """Read a picture's boxes: float64 (N, 5), class, then centre x, centre y, width, height as fractions.
+
+    A missing or empty file means a picture without boxes. A line with more than five fields is a polygon; its
+    bounding box is taken. Boxes without area are dropped.
+
+    Raises:
+        Failure: a line is not numbers, is not finite, leaves the picture, or its class is not below `classes`.
+    """
+    path = label_path_of(picture)
+    if not path.is_file():
+        return np.zeros((0, 5))
+    rows = [_parse_line(line, f"{path}:{number}", classes) for number, line in _lines(path)]
+    boxes = np.array(rows, dtype=np.float64).reshape(-1, 5)
+    return boxes[(boxes[:, 3] > 0) & (boxes[:, 4] > 0)]
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Failure(f"{path}: the label file cannot be read ({error}).") from error
+    yield from ((number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip())
+
+
+def _parse_line(line: str, where: str, classes: int) -> tuple[float, float, float, float, float]:
+    try:
+        values = [float(field) for field in line.split()]
+    except ValueError:
+        raise Failure(f"{where}: wanted numbers, got {line.strip()[:60]!r}.") from None
+    if len(values) < 5 or (len(values) > 5 and len(values) % 2 == 0):
+        raise Failure(f"{where}: wanted class, x, y, width, height, got {len(values)} numbers.")
+    if not all(math.isfinite(value) for value in values):
+        raise Failure(f"{where}: a number is not finite; mend or remove the line.")
+    if values[0] != int(values[0]) or not 0 <= values[0] < classes:
+        raise Failure(f"{where}: class {values[0]:g} is not one of 0 to {classes - 1}.")
+    if any(value < -0.01 or value > 1.01 for value in values[1:]):
+        raise Failure(f"{where}: wanted fractions of width and height in [0, 1], got {line.strip()[:60]!r}.")
+    if len(values) == 5:
+        return (values[0], values[1], values[2], values[3], values[4])
+    x, y = values[1::2], values[2::2]
+    return (values[0], (min(x) + max(x)) / 2, (min(y) + max(y)) / 2, max(x) - min(x), max(y) - min(y))
+
+
+def xyxy_px(boxes: npt.NDArray[np.float64], width: int, height: int) -> npt.NDArray[np.float64]:
+    """Turn fractions (N, 4) centre x, centre y, width, height into pixels (N, 4) left, top, right, bottom."""
+    half = boxes[:, 2:4] / 2
+    corners = np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
+    return corners * np.array([width, height, width, height], dtype=np.float64)
