@@ -1,0 +1,206 @@
+"""Where frames come from: a video file, a camera by RTSP, a folder of stills.
+
+A source is opened by `open_source` and closed by its `with` block; a new kind is one file and one line here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+from urllib.parse import urlsplit
+
+from detector.errors import WrongUse
+from ingest.types import Frame
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class SourceStatus:
+    """How a source is doing.
+
+    Args:
+        read: frames decoded so far; the index of the next one.
+        given: frames handed over for analysis.
+        dropped: frames (or packets, or pictures) lost, by reason: "undecodable", "late".
+        reconnects: connections made after the first.
+        last_frame_at: time of the last frame handed over, aware UTC.
+        connected: a live source has a connection now.
+        warnings: one sentence each, for the end of the run.
+    """
+
+    read: int = 0
+    given: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    reconnects: int = 0
+    last_frame_at: datetime | None = None
+    connected: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+    def warn(self, sentence: str) -> None:
+        """Keep and log a sentence."""
+        log.warning("%s", sentence)
+        self.warnings.append(sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """What may be said about a source; each kind reads what concerns it.
+
+    Args:
+        fps: analysed frames per second.
+        starts_at: aware; time of the first frame of a file or of the first still. None: see the kind.
+        tz: zone of camera clocks that do not say their own (EXIF). None: UTC.
+        interval_s: fixed step between stills. None: their own times.
+        threads: decoder threads of a file.
+        connect_s: how long a first connection may take before giving up. None: for ever.
+        open_timeout_s: of one attempt to connect.
+        read_timeout_s: without a packet for so long, a connection is taken for lost.
+        max_down_s: after so long without a connection, a live source ends. None: it goes on trying.
+        backoff_s: first and longest pause between attempts.
+    """
+
+    fps: float = 5.0
+    starts_at: datetime | None = None
+    tz: tzinfo | None = None
+    interval_s: float | None = None
+    threads: int = 1
+    connect_s: float | None = 30.0
+    open_timeout_s: float = 10.0
+    read_timeout_s: float = 10.0
+    max_down_s: float | None = None
+    backoff_s: tuple[float, float] = (0.5, 30.0)
+
+
+class Source(Protocol):
+    """Frames of one camera, increasing in time and index.
+
+    `live`: frames come whether we are ready or not, so the source may drop; others wait for us.
+    """
+
+    live: bool
+    status: SourceStatus
+
+    @property
+    def warnings(self) -> list[str]:
+        """What went wrong without stopping the source, one sentence each."""
+        ...
+
+    def frames(self) -> Iterator[Frame]:
+        """Give the analysed frames, once through.
+
+        Raises:
+            Failure: nothing can be read from the source.
+        """
+        ...
+
+    def stop(self) -> None:
+        """End `frames` soon; may be called from another thread and from a signal handler."""
+        ...
+
+    def close(self) -> None:
+        """Stop and let go of the file or connection; a second call does nothing."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class SourceBase:
+    """What all sources share: status, warnings, the `with` block."""
+
+    def __init__(self, source_id: str) -> None:
+        self.source_id = source_id
+        self.status = SourceStatus()
+        self.stopped = False
+
+    @property
+    def warnings(self) -> list[str]:
+        """What went wrong without stopping the source, one sentence each."""
+        return self.status.warnings
+
+    def stop(self) -> None:
+        """End `frames` before its next frame."""
+        self.stopped = True
+
+    def close(self) -> None:
+        """Stop; sources that hold something let go of it here."""
+        self.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+KINDS: Mapping[str, str] = {
+    "file": "ingest.sources.file:FileSource",
+    "images": "ingest.sources.images:ImagesSource",
+    "rtsp": "ingest.sources.rtsp:RtspSource",
+}
+
+
+def kind_of(source: str) -> str:
+    """Name the kind of a source by its look: an address, a folder, or else a file.
+
+    Raises:
+        WrongUse: an address of a scheme that nothing here reads, or a path that does not exist.
+
+    >>> kind_of("rtsp://camera/1")
+    'rtsp'
+    """
+    scheme = urlsplit(source).scheme.lower() if "://" in source else ""
+    if scheme in {"rtsp", "rtsps"}:
+        return "rtsp"
+    if scheme:
+        raise WrongUse(
+            f"A source of scheme {scheme}:// cannot be read; give rtsp://, a video file or a folder."
+        )
+    path = Path(source)
+    if not path.exists():
+        raise WrongUse(
+            f"There is no {source}; give a video file, a folder of pictures or an rtsp:// address."
+        )
+    return "images" if path.is_dir() else "file"
+
+
+def open_source(
+    source: str,
+    source_id: str,
+    fps: float = 5.0,
+    starts_at: datetime | None = None,
+    settings: SourceSettings | None = None,
+) -> Source:
+    """Open a source of the kind that `source` looks like.
+
+    Args:
+        source: path or address.
+        source_id: the camera's id in the site file.
+        fps: analysed frames per second; counts where `settings` is None, as does the next.
+        starts_at: aware; time of the first frame.
+        settings: everything that may be said.
+
+    Raises:
+        WrongUse: there is no such file, or nothing here reads such an address.
+        Failure: it is there but cannot be read (for live sources: found out by `frames`).
+    """
+    if settings is None:
+        settings = SourceSettings(fps=fps, starts_at=starts_at)
+    if settings.starts_at is not None and settings.starts_at.tzinfo is None:
+        raise WrongUse(f"starts_at {settings.starts_at} has no time zone; add one, such as +08:00.")
+    module, name = KINDS[kind_of(source)].split(":")
+    opened: Source = getattr(import_module(module), name)(source, source_id, settings)
+    return opened

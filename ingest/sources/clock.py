@@ -1,0 +1,92 @@
+"""From presentation times to seconds and to wall-clock time (pure: the caller says what time it is)."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+NOMINAL_FPS = 25.0
+CAMERA_DRIFT = 100e-6
+"""Camera clocks are quartz: up to about 100 ppm wrong."""
+
+
+class StreamClock:
+    """Seconds since the first frame of a stream, increasing; survives missing and backward times.
+
+    A frame without a time, or with one that is not later than the last, is put one nominal frame after it.
+    """
+
+    def __init__(self, nominal_fps: float | None) -> None:
+        self._step_s = 1.0 / (nominal_fps or NOMINAL_FPS)
+        self._origin_s: float | None = None
+        self._last_s: float | None = None
+        self.guessed = 0
+
+    def seconds(self, pts: int | None, time_base: Fraction | None) -> float:
+        """Give the time of the next frame.
+
+        Args:
+            pts: presentation time in units of `time_base`, or None.
+            time_base: seconds per unit, or None.
+        """
+        raw = None if pts is None or time_base is None else float(pts * time_base)
+        if self._last_s is None:
+            self._last_s = 0.0
+            self._origin_s = raw
+            return 0.0
+        following = self._last_s + self._step_s
+        if raw is not None and self._origin_s is None:
+            self._origin_s = raw - following
+        now = following if raw is None or self._origin_s is None else raw - self._origin_s
+        if raw is None or now <= self._last_s:
+            self.guessed += 1
+            now = following
+        self._last_s = now
+        return now
+
+
+class LiveClock:
+    """Wall-clock time of live frames, by the stream's own clock: arrival jitter does not reach dwell times.
+
+    Time of a frame = its presentation time + offset, where the offset is the smallest (arrival - presentation
+    time) seen on this connection: the frame that was delayed least. The offset may rise by `CAMERA_DRIFT`, so
+    a slow camera clock is followed and a fast one as well; network or decoder backlog is not taken for time.
+    A frame never comes before the last one, over reconnects too.
+    """
+
+    def __init__(self, step_s: float = 0.001) -> None:
+        self._step_s = step_s
+        self._offset_s: float | None = None
+        self._raw_s: float | None = None
+        self._last_s: float | None = None
+        self.lag_s = 0.0
+
+    def connected(self) -> None:
+        """Forget the offset: a new connection counts presentation times anew."""
+        self._offset_s = None
+        self._raw_s = None
+
+    def seconds(self, raw_s: float | None, arrived_s: float) -> float:
+        """Give the frame's time in the scale of `arrived_s`.
+
+        Args:
+            raw_s: presentation time in seconds, any origin, or None where the stream gives none.
+            arrived_s: wall-clock time of arrival, seconds since the epoch.
+        """
+        if raw_s is None:
+            return self._monotone(arrived_s)
+        if self._raw_s is not None and raw_s < self._raw_s:
+            self._offset_s = None
+        if self._offset_s is None or self._raw_s is None:
+            self._offset_s = arrived_s - raw_s
+        else:
+            drift = CAMERA_DRIFT * (raw_s - self._raw_s)
+            self._offset_s = min(self._offset_s + drift, arrived_s - raw_s)
+        self._raw_s = raw_s
+        self.lag_s = arrived_s - raw_s - self._offset_s
+        return self._monotone(raw_s + self._offset_s)
+
+    def _monotone(self, seconds: float) -> float:
+        if self._last_s is not None:
+            seconds = max(seconds, self._last_s + self._step_s)
+        self._last_s = seconds
+        return seconds
