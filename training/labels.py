@@ -35,13 +35,17 @@ class Taxonomy:
         """
         return self.exact[foreign] if foreign in self.exact else self.loose[_loosely(foreign)]
 
+    def knows(self, foreign: str) -> bool:
+        """Tell whether `foreign` is a class, an alias or ignored."""
+        return foreign in self.exact or _loosely(foreign) in self.loose
+
     def mapping(self, foreign: Sequence[str], where: str) -> tuple[str | None, ...]:
         """Give the class of every name of a data set, in its order.
 
         Raises:
             WrongUse: some names are neither a class, an alias nor ignored; the message lists them.
         """
-        unknown = [name for name in foreign if name not in self.exact and _loosely(name) not in self.loose]
+        unknown = [name for name in foreign if not self.knows(name)]
         if unknown:
             listed = ", ".join(repr(name) for name in unknown)
             raise WrongUse(

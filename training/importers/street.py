@@ -187,5 +187,5 @@ def _place(picture: Path, folder: str, work: Path, boxes: Boxes) -> str:
 def _write_lists(work: Path, taxonomy: Taxonomy, train_list: list[str], val_list: list[str]) -> None:
     (work / "train.txt").write_text("".join(train_list), encoding="utf-8")
     (work / "val.txt").write_text("".join(val_list), encoding="utf-8")
-    document = {"path": ".", "train": "train.txt", "val": "val.txt", "names": dict(enumerate(taxonomy.names))}
+    document = {"train": "train.txt", "val": "val.txt", "names": dict(enumerate(taxonomy.names))}
     (work / "data.yaml").write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Data set -> model version. The only importer of torch and ultralytics besides that backend."""

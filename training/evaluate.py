@@ -1,0 +1,158 @@
+"""Measure a published model on a labelled data set: detector -> boxes -> pycocotools. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from detector.errors import Failure, WrongUse
+from detector.types import Detections, Image
+from training.labels import Taxonomy
+from training.metrics import ClassScore, LabelledPicture, score_classes
+from training.yolo_data import DataSet, check_labels_exist, read_boxes, xyxy_px
+
+SCORE_MIN = 0.001
+"""Boxes below it are not asked for: average precision wants the long tail, not all of it."""
+
+Detect = Callable[[Image], Detections]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What `kerbwatch evaluate` found.
+
+    Args:
+        model: name@version.
+        dataset: the data.yaml.
+        images: pictures looked at.
+        classes: class name to its score, in the order of datasets/classes.toml.
+        score_min: operating threshold per class, for precision and recall.
+    """
+
+    model: str
+    dataset: str
+    images: int
+    classes: Mapping[str, ClassScore]
+    score_min: Mapping[str, float]
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the object that `--json` prints."""
+        rows = {name: self._row(name, score) for name, score in self.classes.items()}
+        return {
+            "model": self.model,
+            "dataset": self.dataset,
+            "images": self.images,
+            "classes": rows,
+            "map50": _mean(row["ap50"] for row in rows.values()),
+            "map5095": _mean(row["ap5095"] for row in rows.values()),
+        }
+
+    def _row(self, name: str, score: ClassScore) -> dict[str, Any]:
+        precision, recall = score.precision_recall(self.score_min.get(name, 0.0))
+        return {
+            "ap50": round(score.ap50, 6),
+            "ap5095": round(score.ap5095, 6),
+            "precision": round(precision, 6),
+            "recall": round(recall, 6),
+            "n": score.n,
+        }
+
+
+def evaluate(
+    data: DataSet, taxonomy: Taxonomy, detect: Detect, model: str, score_min: Mapping[str, float]
+) -> Evaluation:
+    """Run `detect` over the data set and score the classes that the set carries.
+
+    Args:
+        data: pictures with labels.
+        taxonomy: maps the set's and the model's class names onto the project's.
+        detect: picture -> every box with a score of at least SCORE_MIN.
+        model: name@version, for the report.
+        score_min: operating threshold per class.
+
+    Raises:
+        WrongUse: a class name is unknown, all are ignored, or no label file is there.
+        Failure: a picture or a label file is broken, or no labelled box is left.
+    """
+    carried = taxonomy.mapping(data.names, str(data.yaml_path))
+    if not any(carried):
+        raise WrongUse(f"{data.yaml_path}: every class of it is ignored in datasets/classes.toml; nothing to score.")
+    check_labels_exist(data)
+    pictures = [
+        look_at(picture, carried, taxonomy, detect)
+        for picture in tqdm(data.pictures, desc="evaluate", unit="picture", leave=False, disable=None)
+    ]
+    names = {taxonomy.names.index(name): name for name in taxonomy.names if name in carried}
+    scores = score_classes(pictures, names)
+    if not scores:
+        raise Failure(f"{data.yaml_path}: its labels hold no box of a class that is scored.")
+    return Evaluation(model, str(data.yaml_path), len(pictures), scores, score_min)
+
+
+def look_at(
+    picture: Path, carried: Sequence[str | None], taxonomy: Taxonomy, detect: Detect
+) -> LabelledPicture:
+    """Read one picture with its labels and detect in it; boxes of classes the set does not carry are left out.
+
+    Raises:
+        Failure: the picture or its label file cannot be read.
+    """
+    image = read_picture(picture)
+    height, width = image.shape[:2]
+    boxes = read_boxes(picture, len(carried))
+    ours = _indices([carried[int(index)] for index in boxes[:, 0]], taxonomy)
+    found = detect(image)
+    meant = [taxonomy.class_of(name) if taxonomy.knows(name) else None for name in found.names]
+    theirs = _indices([meant[int(label)] for label in found.label], taxonomy)
+    wanted = np.isin(theirs, _indices([name for name in carried if name], taxonomy)) & (theirs >= 0)
+    return LabelledPicture(
+        size_px=(width, height),
+        truth_xyxy=xyxy_px(boxes[:, 1:], width, height)[ours >= 0],
+        truth_class=ours[ours >= 0],
+        found_xyxy=found.xyxy.astype(np.float64)[wanted],
+        found_score=found.score.astype(np.float64)[wanted],
+        found_class=theirs[wanted],
+    )
+
+
+def read_picture(path: Path) -> Image:
+    """Read a picture as uint8 (H, W, 3) BGR.
+
+    Raises:
+        Failure: it is missing or no picture.
+    """
+    if not path.is_file():
+        raise Failure(f"{path}: the picture is listed but not there.")
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise Failure(f"{path}: is no picture that can be read; mend it or take it off the list.")
+    return np.asarray(image, dtype=np.uint8)
+
+
+def _indices(names: Sequence[str | None], taxonomy: Taxonomy) -> npt.NDArray[np.int64]:
+    """Give class indices, -1 for None."""
+    return np.array([-1 if name is None else taxonomy.names.index(name) for name in names], dtype=np.int64)
+
+
+def _mean(values: Iterable[float]) -> float:
+    return round(float(np.mean(list(values))), 6)
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """Lay the JSON object out as a table for people."""
+    lines = [f"{result['model']} on {result['dataset']}, {result['images']} pictures", ""]
+    lines.append(f"{'class':<14}{'AP50':>8}{'AP50-95':>9}{'precision':>11}{'recall':>8}{'boxes':>7}")
+    for name, row in result["classes"].items():
+        lines.append(
+            f"{name:<14}{row['ap50']:>8.3f}{row['ap5095']:>9.3f}"
+            f"{row['precision']:>11.3f}{row['recall']:>8.3f}{row['n']:>7}"
+        )
+    lines.append(f"{'mean':<14}{result['map50']:>8.3f}{result['map5095']:>9.3f}")
+    return "\n".join(lines)

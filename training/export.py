@@ -1,0 +1,200 @@
+"""Turn a trained checkpoint into the files the runtime reads: one ONNX file, one slim .pt for GPUs.
+
+The ONNX file takes any batch and any size that is a multiple of the stride, and gives the head's raw output
+(B, 4 + classes, N): centre x, centre y, width, height in pixels, then one score per class. Weights are stored as
+fp16 and cast to fp32 by the graph: half the bytes, while the runtime folds the casts at load and computes as it likes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+os.environ.setdefault("YOLO_OFFLINE", "1")
+
+from training.torchvision_shim import install
+
+install()
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from ultralytics import YOLO
+from ultralytics import __version__ as ultralytics_version
+
+from detector.errors import Failure
+from training.network import as_plain
+
+OPSET = 17
+SMALLEST_HALVED = 256
+"""Tensors with fewer elements stay fp32: biases and shape constants, nothing to gain."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How far the ONNX file is from the checkpoint it came from, over some pictures.
+
+    Args:
+        pictures: how many were compared.
+        boxes: candidate boxes whose score in either is at least `score_min`.
+        score_min: see boxes.
+        box_px_max: largest difference of a box coordinate, pixels of the network's input.
+        box_px_mean: mean of the same.
+        score_max: largest difference of a class score.
+    """
+
+    pictures: int
+    boxes: int
+    score_min: float
+    box_px_max: float
+    box_px_mean: float
+    score_max: float
+
+
+def load_checkpoint(weights: Path) -> Any:
+    """Load a checkpoint as a plain ultralytics model in fp32.
+
+    Raises:
+        Failure: the file is missing or is no checkpoint.
+    """
+    if not weights.is_file():
+        raise Failure(f"{weights}: there are no weights here; train first or give another path.")
+    try:
+        wrapped = YOLO(str(weights), task="detect")
+    except Exception as error:  # a pickle can fail in any way
+        raise Failure(f"{weights}: is no checkpoint that can be loaded ({type(error).__name__}: {error}).") from error
+    wrapped.model = as_plain(wrapped.model.float().eval())
+    return wrapped
+
+
+def export_onnx(weights: Path, target: Path, side_px: int) -> None:
+    """Write the checkpoint as ONNX with fp16 weights.
+
+    Raises:
+        Failure: the weights are missing or the graph does not pass ONNX's checker.
+    """
+    wrapped = load_checkpoint(weights)
+    with tempfile.TemporaryDirectory() as scratch:
+        slim = Path(scratch) / "model.pt"
+        save_slim(wrapped.model, slim, side_px)
+        written = YOLO(str(slim), task="detect").export(
+            format="onnx", imgsz=side_px, dynamic=True, simplify=False, opset=OPSET, nms=False, device="cpu"
+        )
+        graph = onnx.load(written)
+    halve_weights(graph)
+    del graph.metadata_props[:]  # ultralytics writes the path and date of the run there
+    for key, value in (("names", ",".join(wrapped.names.values())), ("license", "AGPL-3.0-or-later")):
+        graph.metadata_props.add(key=key, value=value)
+    try:
+        onnx.checker.check_model(graph)
+    except onnx.checker.ValidationError as error:
+        raise Failure(f"{weights}: the exported graph is not valid ONNX: {error}.") from error
+    target.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(graph, str(target))
+
+
+def halve_weights(model: Any) -> None:
+    """Store large fp32 initialisers as fp16 and cast them back in the graph, in place."""
+    graph = model.graph
+    casts = []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if tensor.data_type != TensorProto.FLOAT or values.size < SMALLEST_HALVED:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.fp16"))
+        casts.append(helper.make_node("Cast", [f"{name}.fp16"], [name], name=f"{name}.cast", to=TensorProto.FLOAT))
+    for node in reversed(casts):
+        graph.node.insert(0, node)
+
+
+def save_slim(model: Any, target: Path, side_px: int) -> None:
+    """Save a checkpoint for inference: fp16, no optimiser, no paths of the machine it was trained on."""
+    model = as_plain(model)
+    kept = model.args
+    model.args = {"task": "detect", "imgsz": side_px}
+    half = model.half()
+    for parameter in half.parameters():
+        parameter.requires_grad = False
+    torch.save(
+        {
+            "epoch": -1,
+            "model": half,
+            "ema": None,
+            "optimizer": None,
+            "train_args": {"task": "detect", "imgsz": side_px},
+            "version": ultralytics_version,
+            "license": "AGPL-3.0-or-later",
+        },
+        target,
+    )
+    model.float()
+    model.args = kept
+
+
+def measure_parity(
+    weights: Path, onnx_path: Path, pictures: Sequence[Path], side_px: int, score_min: float = 0.25
+) -> Parity:
+    """Run checkpoint and ONNX file on the same pictures and give the differences.
+
+    Raises:
+        Failure: no picture can be read.
+    """
+    model = load_checkpoint(weights).model
+    session = _open_onnx(onnx_path)
+    boxes, pixels, scores = 0, [np.zeros(0)], 0.0
+    count = 0
+    for batch in _letterboxed(pictures, side_px):
+        with torch.no_grad():
+            wanted = model(torch.from_numpy(batch))[0].numpy()
+        got = session(batch)
+        confident = np.maximum(wanted[:, 4:].max(1), got[:, 4:].max(1)) >= score_min
+        difference = np.abs(wanted - got)
+        boxes += int(confident.sum())
+        pixels.append(difference[:, :4].transpose(0, 2, 1)[confident].ravel())
+        scores = max(scores, float(difference[:, 4:].max()))
+        count += len(batch)
+    if not count:
+        raise Failure("no picture to compare the export on; give --pictures a folder with pictures.")
+    flat = np.concatenate(pixels)
+    return Parity(
+        pictures=count,
+        boxes=boxes,
+        score_min=score_min,
+        box_px_max=float(flat.max(initial=0.0)),
+        box_px_mean=float(flat.mean()) if len(flat) else 0.0,
+        score_max=scores,
+    )
+
+
+def _open_onnx(path: Path) -> Any:
+    """Give a function (B, 3, H, W) float32 -> raw output, computing in fp32."""
+    import openvino
+
+    core = openvino.Core()
+    compiled = core.compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda batch: compiled(batch)[0]
+
+
+def _letterboxed(pictures: Iterable[Path], side_px: int) -> Iterable[npt.NDArray[np.float32]]:
+    """Give readable pictures one by one as float32 (1, 3, side, side) RGB in [0, 1], padded with grey."""
+    for picture in pictures:
+        image = cv2.imread(str(picture))
+        if image is None:
+            continue
+        ratio = side_px / max(image.shape[:2])
+        image = cv2.resize(image, None, fx=ratio, fy=ratio)[:side_px, :side_px]
+        canvas = np.full((side_px, side_px, 3), 114, np.uint8)
+        canvas[: image.shape[0], : image.shape[1]] = image
+        yield np.ascontiguousarray(canvas[:, :, ::-1].transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255)

@@ -1,0 +1,218 @@
+"""Accuracy of boxes: COCO average precision through pycocotools, and what is needed to choose thresholds.
+
+Pure but for pycocotools: arrays in, numbers out. Everything per class; a class nobody labelled is not scored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+Floats = npt.NDArray[np.float64]
+
+RECALL_POINTS = 101
+MAX_PER_PICTURE = 100
+"""COCO's maxDets: the best 100 boxes of a class in a picture count, the rest are not looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPicture:
+    """What is in a picture and what the model says is in it.
+
+    Args:
+        size_px: width and height.
+        truth_xyxy: float64 (N, 4), pixels.
+        truth_class: class index of each, (N,).
+        found_xyxy: float64 (M, 4), pixels.
+        found_score: float64 (M,).
+        found_class: class index of each, (M,).
+    """
+
+    size_px: tuple[int, int]
+    truth_xyxy: Floats
+    truth_class: npt.NDArray[np.int64]
+    found_xyxy: Floats
+    found_score: Floats
+    found_class: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """The boxes of one class at IoU 0.5, in the order of the pictures.
+
+    Args:
+        picture: index of the picture of each found box, (M,).
+        score: its score, (M,).
+        hit: whether it was matched to a labelled box, bool (M,).
+        labelled: labelled boxes per picture, (pictures,).
+    """
+
+    picture: npt.NDArray[np.int64]
+    score: Floats
+    hit: npt.NDArray[np.bool_]
+    labelled: npt.NDArray[np.int64]
+
+    def of(self, pictures: npt.NDArray[np.int64]) -> Matches:
+        """Give the same for a sample of the pictures, with repetition (bootstrap)."""
+        order = np.argsort(self.picture, kind="stable")
+        starts = np.searchsorted(self.picture[order], np.arange(len(self.labelled) + 1))
+        parts = [order[starts[p] : starts[p + 1]] for p in pictures]
+        rows = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+        lengths = np.array([len(part) for part in parts], dtype=np.int64)
+        return Matches(
+            np.repeat(np.arange(len(pictures)), lengths), self.score[rows], self.hit[rows], self.labelled[pictures]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """Average precision of one class.
+
+    Args:
+        ap50: at IoU 0.5.
+        ap5095: mean over IoU 0.50, 0.55 ... 0.95.
+        n: labelled boxes.
+        matches: the boxes at IoU 0.5.
+    """
+
+    ap50: float
+    ap5095: float
+    n: int
+    matches: Matches
+
+    def precision_recall(self, score_min: float) -> tuple[float, float]:
+        """Give precision and recall of the boxes with at least `score_min`; precision is 0 without any."""
+        kept = self.matches.score >= score_min
+        hits = int(self.matches.hit[kept].sum())
+        return hits / max(int(kept.sum()), 1), hits / max(self.n, 1)
+
+
+def score_classes(pictures: Sequence[LabelledPicture], names: Mapping[int, str]) -> dict[str, ClassScore]:
+    """Score every class of `names` (index to name) that has at least one labelled box.
+
+    Source: COCO detection evaluation, all areas, 100 boxes per picture.
+    """
+    evaluator = COCOeval(*_coco_pair(pictures, names), "bbox")
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluator.evaluate()
+        evaluator.accumulate()
+    precision = evaluator.eval["precision"]  # IoU, recall, class, area, maxDets
+    scores = {}
+    for column, category in enumerate(evaluator.params.catIds):
+        labelled = np.array([int((p.truth_class == category).sum()) for p in pictures], dtype=np.int64)
+        if labelled.sum():
+            curve = precision[:, :, column, 0, -1]
+            matches = _matches_of(evaluator, column, labelled)
+            n = int(labelled.sum())
+            scores[names[category]] = ClassScore(float(curve[0].mean()), float(curve.mean()), n, matches)
+    return scores
+
+
+def average_precision(score: Floats, hit: npt.NDArray[np.bool_], labelled: int) -> float:
+    """Give COCO's 101-point average precision from scored hits and misses.
+
+    >>> average_precision(np.array([0.9, 0.8]), np.array([True, True]), 2)
+    1.0
+    """
+    if labelled == 0:
+        return float("nan")
+    ranked = hit[np.argsort(-score, kind="mergesort")]
+    hits = np.cumsum(ranked)
+    recall = hits / labelled
+    precision = hits / np.arange(1, len(ranked) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    places = np.searchsorted(recall, np.linspace(0, 1, RECALL_POINTS), side="left")
+    values = np.concatenate([envelope, [0.0]])
+    return float(values[np.minimum(places, len(envelope))].mean())
+
+
+def bootstrap_interval(matches: Matches, rounds: int = 1000, seed: int = 0) -> tuple[float, float]:
+    """Give the 95 % interval of AP at IoU 0.5 when the pictures are drawn again, with repetition."""
+    random = np.random.default_rng(seed)
+    count = len(matches.labelled)
+    draws = (matches.of(random.integers(0, count, count)) for _ in range(rounds))
+    values = [average_precision(draw.score, draw.hit, int(draw.labelled.sum())) for draw in draws]
+    low, high = np.nanpercentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def operating_threshold(matches: Matches, precision_min: float = 0.8, floor: float = 0.15) -> float:
+    """Choose a class's threshold: best F1 among thresholds whose precision reaches `precision_min`.
+
+    Where no threshold reaches it with a recall of at least half the one at best F1, the threshold of best F1 is
+    taken. Never below `floor`.
+    """
+    kept = matches.score >= floor
+    if not kept.any():
+        return floor
+    order = np.argsort(-matches.score[kept], kind="stable")
+    score, hit = matches.score[kept][order], matches.hit[kept][order]
+    hits = np.cumsum(hit)
+    precision = hits / np.arange(1, len(hits) + 1)
+    recall = hits / max(int(matches.labelled.sum()), 1)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
+    best = int(f1.argmax())
+    good = (precision >= precision_min) & (recall >= recall[best] / 2)
+    if good.any():
+        best = int(np.where(good, f1, -1.0).argmax())
+    return float(score[best])
+
+
+def _coco_pair(pictures: Sequence[LabelledPicture], names: Mapping[int, str]) -> tuple[Any, Any]:
+    """Build pycocotools' truth and result objects in memory."""
+    truth = COCO()
+    truth.dataset = {
+        "info": {},
+        "images": [{"id": i, "width": p.size_px[0], "height": p.size_px[1]} for i, p in enumerate(pictures, 1)],
+        "categories": [{"id": index, "name": name} for index, name in names.items()],
+        "annotations": [
+            {"image_id": i, "category_id": int(c), "bbox": _xywh(box), "area": _area(box), "iscrowd": 0}
+            for i, p in enumerate(pictures, 1)
+            for box, c in zip(p.truth_xyxy, p.truth_class, strict=True)
+        ],
+    }
+    found = [
+        {"image_id": i, "category_id": int(c), "bbox": _xywh(box), "score": float(s)}
+        for i, p in enumerate(pictures, 1)
+        for box, s, c in zip(p.found_xyxy, p.found_score, p.found_class, strict=True)
+    ]
+    for number, annotation in enumerate(truth.dataset["annotations"], 1):
+        annotation["id"] = number
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth.createIndex()
+        if found:
+            return truth, truth.loadRes(found)
+        nothing = COCO()
+        nothing.dataset = {**truth.dataset, "annotations": []}
+        nothing.createIndex()
+        return truth, nothing
+
+
+def _matches_of(evaluator: Any, column: int, labelled: npt.NDArray[np.int64]) -> Matches:
+    """Collect the matches at IoU 0.5, all areas, of one class."""
+    per_area = len(evaluator.params.imgIds)
+    offset = column * len(evaluator.params.areaRng) * per_area
+    picture, score, hit = [], [], []
+    for index, entry in enumerate(evaluator.evalImgs[offset : offset + per_area]):
+        if entry is None:
+            continue
+        picture += [index] * len(entry["dtScores"])
+        score += list(entry["dtScores"])
+        hit += list(entry["dtMatches"][0] > 0)
+    return Matches(np.array(picture, np.int64), np.array(score, np.float64), np.array(hit, bool), labelled)
+
+
+def _xywh(box: Floats) -> list[float]:
+    return [float(box[0]), float(box[1]), float(box[2] - box[0]), float(box[3] - box[1])]
+
+
+def _area(box: Floats) -> float:
+    return float((box[2] - box[0]) * (box[3] - box[1]))
