@@ -1,0 +1,66 @@
+"""The seam between the detector and what computes: the Backend protocol and the literal dict of kinds."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from detector.errors import WrongUse
+from detector.spec import ModelSpec
+from detector.types import FloatArray, Image
+
+Precision = Literal["f32", "bf16", "f16"]
+Hint = Literal["latency", "throughput"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a backend should compute.
+
+    Args:
+        threads: CPU threads; None leaves it to the backend.
+        precision: number format of the arithmetic. "f32" gives the same boxes on every run and machine.
+        hint: "latency" puts all threads on one picture, "throughput" serves several pictures side by side.
+    """
+
+    threads: int | None = None
+    precision: Precision = "f32"
+    hint: Hint = "latency"
+
+
+class Backend(Protocol):
+    """Runs one network on canvases. Safe to call from many threads at once."""
+
+    batch_max: int
+    """Pictures that pay off in one call; 1 where batches gain nothing."""
+    in_flight: int
+    """Calls that keep the device busy when made side by side."""
+
+    def infer(self, canvases: Image) -> FloatArray:
+        """Give the raw output, float32 (B, 4 + classes, N), for uint8 (B, h, w, 3) BGR; h, w multiples of the stride."""
+
+    def close(self) -> None:
+        """Give memory and device back; calling it twice does no harm."""
+
+
+KINDS: dict[str, str] = {
+    "openvino": "detector.backends.openvino:OpenVinoBackend",
+    "onnx": "detector.backends.onnx:OnnxBackend",
+    "ultralytics": "detector.backends.ultralytics:UltralyticsBackend",
+    "scripted": "detector.backends.scripted:ScriptedBackend",
+}
+
+
+def open_backend(kind: str, spec: ModelSpec, options: Options) -> Backend:
+    """Import one kind of backend and load the model with it.
+
+    Raises:
+        WrongUse: there is no such kind, or it cannot do what `options` ask.
+        Failure: a package is not installed, or the model's file is missing, damaged or unfit.
+    """
+    if kind not in KINDS:
+        raise WrongUse(f"there is no backend {kind!r}; choose one of {', '.join(KINDS)}.")
+    module, _, name = KINDS[kind].partition(":")
+    backend: Backend = getattr(importlib.import_module(module), name)(spec, options)
+    return backend

@@ -1,0 +1,147 @@
+"""OpenVINO on the CPU, the default: u8 canvas in, colour order and scaling done inside the compiled graph."""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+
+from detector.backends import Options
+from detector.errors import Failure
+from detector.registry import weights
+from detector.spec import ModelSpec
+from detector.types import FloatArray, Image
+
+SHAPES_MAX = 6
+"""Compiled shapes kept: one per picture size in use; about 12 MB and a third of a second each."""
+
+
+def import_openvino() -> Any:
+    """Import OpenVINO without its telemetry: importing it would otherwise report to Google Analytics.
+
+    OpenVINO falls back to its own do-nothing stub when the telemetry package is absent, so it is made absent.
+    """
+    if "openvino" not in sys.modules and "openvino_telemetry" not in sys.modules:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # Python's way to say "not installed"
+        try:
+            import openvino
+        finally:
+            del sys.modules["openvino_telemetry"]
+        return openvino
+    import openvino
+
+    return openvino
+
+
+class OpenVinoBackend:
+    """One compiled graph per canvas shape, each with a pool of infer requests.
+
+    A call takes a free request or waits for one, so that any number of cameras may share the backend; OpenVINO
+    releases the interpreter lock while it computes.
+    """
+
+    batch_max = 1  # on a CPU a batch of 4 gains at most 10 % over two streams (reference/PERFORMANCE.md)
+
+    def __init__(self, spec: ModelSpec, options: Options) -> None:
+        """Read the model.
+
+        Raises:
+            Failure: the file is missing, has another hash, or OpenVINO cannot read it.
+        """
+        self._ov = import_openvino()
+        path = weights(spec, "openvino", "onnx")
+        self._ref, self._rows = spec.ref, 4 + len(spec.labels)
+        self.in_flight, self._config = _plan(options)
+        self._core = self._ov.Core()
+        try:
+            self._model = self._core.read_model(path)
+        except RuntimeError as error:
+            raise Failure(
+                f"{path} of model {spec.ref} cannot be read by OpenVINO: {_cause(error)}"
+            ) from error
+        self._lock = threading.Lock()
+        self._pools: OrderedDict[tuple[int, ...], queue.SimpleQueue[Any]] = OrderedDict()
+
+    def infer(self, canvases: Image) -> FloatArray:
+        """Give the raw output (B, 4 + classes, N); see `Backend`."""
+        pool = self._pool(canvases.shape)
+        request = pool.get()
+        try:
+            request.infer(np.ascontiguousarray(canvases), share_inputs=True)
+            # Copied, because the request's memory is overwritten by whoever takes it next.
+            return np.array(request.get_output_tensor().data, dtype=np.float32)
+        finally:
+            pool.put(request)
+
+    def close(self) -> None:
+        """Drop the compiled graphs; requests still running keep theirs until they end."""
+        with self._lock:
+            self._pools.clear()
+
+    def _pool(self, shape: tuple[int, ...]) -> queue.SimpleQueue[Any]:
+        with self._lock:
+            if shape not in self._pools:
+                self._pools[shape] = self._compile(shape)
+                while len(self._pools) > SHAPES_MAX:
+                    self._pools.popitem(last=False)
+            self._pools.move_to_end(shape)
+            return self._pools[shape]
+
+    def _compile(self, shape: tuple[int, ...]) -> queue.SimpleQueue[Any]:
+        batch, height, width, _ = shape
+        try:
+            model = self._model.clone()
+            model.reshape([batch, 3, height, width])
+            compiled = self._core.compile_model(self._with_input_of_bytes(model), "CPU", self._config)
+        except RuntimeError as error:
+            raise Failure(
+                f"model {self._ref} does not take {batch} picture(s) of {width}x{height}: export it with dynamic "
+                f"sizes (`kerbwatch export` does). OpenVINO says: {_cause(error)}"
+            ) from error
+        rows = compiled.output(0).partial_shape[1]
+        if rows.is_static and rows.get_length() != self._rows:
+            raise Failure(
+                f"model {self._ref} gives {rows.get_length()} values per box, its model.toml lists "
+                f"{self._rows - 4} labels and so wants {self._rows}; publish weights and labels together."
+            )
+        pool: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for _ in range(self.in_flight):
+            pool.put(compiled.create_infer_request())
+        return pool
+
+    def _with_input_of_bytes(self, model: Any) -> Any:
+        ov = self._ov
+        steps = ov.preprocess.PrePostProcessor(model)
+        given = steps.input().tensor()
+        given.set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+        given.set_color_format(ov.preprocess.ColorFormat.BGR)
+        steps.input().model().set_layout(ov.Layout("NCHW"))
+        wanted = steps.input().preprocess().convert_element_type(ov.Type.f32)
+        wanted.convert_color(ov.preprocess.ColorFormat.RGB).scale(255.0)
+        return steps.build()
+
+
+def _plan(options: Options) -> tuple[int, dict[str, str | int]]:
+    """Give how many requests run side by side, and OpenVINO's configuration."""
+    threads = options.threads or len(os.sched_getaffinity(0))
+    config: dict[str, str | int] = {
+        "INFERENCE_PRECISION_HINT": options.precision,
+        "INFERENCE_NUM_THREADS": threads,
+        "PERFORMANCE_HINT": options.hint.upper(),
+    }
+    if options.hint == "throughput":
+        config["NUM_STREAMS"] = threads
+        return threads, config
+    return 2, config  # the second request keeps the device busy while the first one's boxes are read
+
+
+def _cause(error: RuntimeError) -> str:
+    """Give the line of OpenVINO's message that says what is wrong; the others name its source files."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
+    return (telling or lines or ["no reason given"])[-1].rstrip(".") + "."

@@ -1,0 +1,90 @@
+"""Torch, on a GPU where there is one: the network of a `.pt` checkpoint, without ultralytics' own pre- and postprocessing.
+
+Only the network is taken from the checkpoint, so letterbox, decoding and suppression are the same as everywhere and
+the boxes agree. torchvision is not imported, so a torchvision whose operators do not load does no harm.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from detector.backends import Options
+from detector.errors import Failure, WrongUse
+from detector.registry import weights
+from detector.spec import ModelSpec
+from detector.types import FloatArray, Image
+
+
+class UltralyticsBackend:
+    """The checkpoint's network on CUDA, else on the CPU."""
+
+    def __init__(self, spec: ModelSpec, options: Options) -> None:
+        """Load the model.
+
+        Raises:
+            Failure: torch or ultralytics is not installed, or the file is missing, has another hash or holds no network.
+            WrongUse: a precision is asked for that the device does not have.
+        """
+        self._torch = _import_torch()
+        path = weights(spec, "ultralytics")
+        self._device = "cuda" if self._torch.cuda.is_available() else "cpu"
+        if self._device == "cpu" and options.precision == "f16":
+            raise WrongUse("torch on a CPU does not compute in f16; take precision f32 or bf16.")
+        if options.threads:
+            self._torch.set_num_threads(options.threads)
+        self._dtype = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}[options.precision]
+        self._network = self._load(path, spec.ref)
+        self._lock = threading.Lock()
+        # A GPU is kept busy by batches across cameras: one runs while the next is being collected.
+        self.batch_max = 16 if self._device == "cuda" else 1
+        self.in_flight = 2
+
+    def infer(self, canvases: Image) -> FloatArray:
+        """Give the raw output (B, 4 + classes, N); see `Backend`."""
+        torch = self._torch
+        # One at a time: the head keeps the anchors of the last input size, which two threads would mix up.
+        with self._lock, torch.inference_mode():
+            given = torch.from_numpy(np.ascontiguousarray(canvases)).to(self._device)
+            planes = given.flip(3).permute(0, 3, 1, 2).contiguous().to(getattr(torch, self._dtype)) / 255
+            raw = self._network(planes)
+            raw = raw[0] if isinstance(raw, (tuple, list)) else raw
+            return np.asarray(raw.float().cpu().numpy(), dtype=np.float32)
+
+    def close(self) -> None:
+        """Drop the network and give its GPU memory back."""
+        self._network = None
+        if self._device == "cuda":
+            self._torch.cuda.empty_cache()
+
+    def _load(self, path: Path, ref: str) -> Any:
+        # A .pt is a pickle and can run code; `weights` has compared its hash with the one published.
+        try:
+            checkpoint = self._torch.load(path, map_location="cpu", weights_only=False)
+            network = (checkpoint.get("ema") or checkpoint["model"]).float().fuse(verbose=False)
+        except (RuntimeError, pickle.UnpicklingError, AttributeError, KeyError, ModuleNotFoundError) as error:
+            raise Failure(f"{path} of model {ref} is no ultralytics checkpoint: {error}.") from error
+        return network.to(self._device, getattr(self._torch, self._dtype)).eval()
+
+
+def _import_torch() -> Any:
+    """Import torch and the classes that a checkpoint names.
+
+    Raises:
+        Failure: they are not installed.
+    """
+    os.environ.setdefault("YOLO_AUTOINSTALL", "false")  # a detector does not install packages
+    os.environ.setdefault("YOLO_OFFLINE", "1")
+    try:
+        import torch
+        import ultralytics.nn.tasks  # noqa: F401 - the pickle names its classes
+    except ImportError as error:
+        raise Failure(
+            f"the backend ultralytics needs torch and ultralytics ({error}): pip install 'kerbwatch[train]'."
+        ) from None
+    return torch

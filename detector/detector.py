@@ -1,0 +1,166 @@
+"""Detector: letterbox -> backend -> decode -> nms. Stateless between pictures; many cameras may share one."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from detector.backends import Backend, Hint, Options, Precision, open_backend
+from detector.batching import Batcher, Pending
+from detector.decode import decode
+from detector.errors import WrongUse
+from detector.letterbox import Letterbox, letterbox
+from detector.nms import nms
+from detector.registry import resolve
+from detector.spec import ModelSpec
+from detector.types import Detections, FloatArray, Image
+
+BOXES_MAX = 300
+"""Most boxes of one picture, as in COCO's evaluation of ultralytics models."""
+
+ScoreMin = float | Mapping[str, float] | None
+"""One threshold for all classes, some classes' own (the others keep the model's), or the model's."""
+
+
+class Detector:
+    """One loaded model. Use it as a context manager or call `close`.
+
+    >>> from detector.backends.scripted import ScriptedBackend, scripted_spec
+    >>> spec = scripted_spec(["car"])
+    >>> backend = ScriptedBackend.of(spec, {0: [("car", 0.9, (10, 20, 110, 80))]}, source_wh=(640, 360))
+    >>> with Detector(spec, backend) as detector:
+    ...     detector.detect(np.zeros((360, 640, 3), np.uint8)).xyxy.tolist()
+    [[10.0, 20.0, 110.0, 80.0]]
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        backend: str | Backend = "openvino",
+        threads: int | None = None,
+        precision: Precision = "f32",
+        hint: Hint = "latency",
+    ) -> None:
+        """Load the model.
+
+        Args:
+            spec: which one; see `detector.registry.resolve`.
+            backend: kind (openvino, onnx, ultralytics, scripted), or one that is open already.
+            threads: CPU threads; None: all that this process may use.
+            precision: "f32" gives the same boxes on every run; "bf16" is about 1.6 times as fast where the chip has it.
+            hint: "latency" for one source, "throughput" for many that share this detector.
+
+        Raises:
+            WrongUse: there is no such backend, or it cannot do what is asked.
+            Failure: a package is not installed, or the model's file is missing, damaged or unfit.
+        """
+        if threads is not None and threads < 1:
+            raise WrongUse(f"threads: wanted at least 1, got {threads}.")
+        self.spec = spec
+        self._backend = (
+            open_backend(backend, spec, Options(threads, precision, hint))
+            if isinstance(backend, str)
+            else backend
+        )
+        self._batcher = Batcher(self._backend)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names, index to name."""
+        return self.spec.labels
+
+    @property
+    def model_ref(self) -> str:
+        """Name and version that go into reports: "street@1"."""
+        return self.spec.ref
+
+    def detect(self, image: Image, score_min: ScoreMin = None) -> Detections:
+        """Find things in one picture.
+
+        Args:
+            image: uint8 (H, W, 3) BGR.
+            score_min: thresholds; None takes the model's own, 0.001 is what evaluation wants.
+
+        Raises:
+            ValueError: `image` is of another type or shape.
+            WrongUse: a threshold outside [0, 1] or of an unknown class.
+            Failure: the backend could not do it.
+        """
+        return self.submit(image, score_min).result()
+
+    def submit(self, image: Image, score_min: ScoreMin = None) -> Pending:
+        """Begin to look at one picture and return at once, or when there is room: at most `room` are on their way.
+
+        Safe to call from many threads. `image` is not used any more when this returns. Args and Raises as `detect`.
+        """
+        limits = self._limits(score_min)
+        canvas, lies = letterbox(image, self.spec.side_px, self.spec.stride_px)
+        if np.may_share_memory(canvas, image):
+            canvas = canvas.copy()
+        return self._batcher.submit(canvas, partial(self._finish, lies, limits))
+
+    def stream(self, images: Iterable[Image], score_min: ScoreMin = None) -> Iterator[Detections]:
+        """Give the boxes of each picture in order, while the next ones are on their way. Args and Raises as `detect`."""
+        pending: deque[Pending] = deque()
+        for image in images:
+            pending.append(self.submit(image, score_min))
+            if len(pending) >= self._batcher.room:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+    def detect_many(self, images: Sequence[Image], score_min: ScoreMin = None) -> list[Detections]:
+        """Find things in several pictures of any sizes; same order. Args and Raises as `detect`."""
+        return list(self.stream(images, score_min))
+
+    def close(self) -> None:
+        """Finish what is on its way and give the model's memory back."""
+        self._batcher.close()
+        self._backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _finish(self, lies: Letterbox, limits: FloatArray, raw: FloatArray) -> Detections:
+        found = decode(raw, limits)
+        kept = nms(*found, iou_max=self.spec.iou_max, limit=BOXES_MAX)
+        xyxy = lies.to_source(found.xyxy[kept])
+        boxes = Detections(xyxy, found.score[kept], found.label[kept], self.names)
+        inside = (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
+        return boxes if inside.all() else boxes.where(inside)
+
+    def _limits(self, score_min: ScoreMin) -> FloatArray:
+        if isinstance(score_min, int | float):
+            table: Mapping[str, float] = dict.fromkeys(self.names, float(score_min))
+        else:
+            table = {**self.spec.score_min, **(score_min or {})}
+        for name, limit in table.items():
+            if name not in self.spec.score_min:
+                raise WrongUse(
+                    f"model {self.model_ref} has no class {name!r}; it has {', '.join(self.names)}."
+                )
+            if not 0 <= limit <= 1:
+                raise WrongUse(f"score threshold of {name}: wanted a number from 0 to 1, got {limit}.")
+        return np.array([table[name] for name in self.names], dtype=np.float32)
+
+
+def open_detector(
+    model: str | Path = "street@production",
+    backend: str = "openvino",
+    threads: int | None = None,
+    precision: Precision = "f32",
+    hint: Hint = "latency",
+) -> Detector:
+    """Find a model by name, version or folder and load it. Args and Raises as `Detector` and `registry.resolve`."""
+    return Detector(resolve(str(model)), backend, threads, precision, hint)
