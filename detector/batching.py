@@ -49,7 +49,8 @@ class Pending:
 class Batcher:
     """Runs `backend.in_flight` calls side by side; what arrives meanwhile gathers into batches of one shape.
 
-    Nobody waits for a batch to fill: an idle backend takes a single picture at once, a busy one finds more each time.
+    Nobody waits for a batch to fill: an idle backend takes a single picture at once, a busy one finds more
+    each time.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -58,7 +59,7 @@ class Batcher:
         self._lock = threading.Lock()
         self._open: dict[tuple[int, ...], tuple[_Batch, Future[list[Detections]]]] = {}
         self._workers = ThreadPoolExecutor(backend.in_flight, thread_name_prefix="detector")
-        # Twice what can run: enough that no worker waits for a camera, little enough that pictures stay fresh.
+        # Twice what can run: enough that no worker waits for a camera, few enough that pictures stay fresh.
         self.room = 2 * backend.in_flight * backend.batch_max
         self._places = threading.BoundedSemaphore(self.room)
 

@@ -33,7 +33,7 @@ class Detector:
 
     >>> from detector.backends.scripted import ScriptedBackend, scripted_spec
     >>> spec = scripted_spec(["car"])
-    >>> backend = ScriptedBackend.of(spec, {0: [("car", 0.9, (10, 20, 110, 80))]}, source_wh=(640, 360))
+    >>> backend = ScriptedBackend(spec, script={0: [("car", 0.9, (10, 20, 110, 80))]})
     >>> with Detector(spec, backend) as detector:
     ...     detector.detect(np.zeros((360, 640, 3), np.uint8)).xyxy.tolist()
     [[10.0, 20.0, 110.0, 80.0]]
@@ -53,7 +53,7 @@ class Detector:
             spec: which one; see `detector.registry.resolve`.
             backend: kind (openvino, onnx, ultralytics, scripted), or one that is open already.
             threads: CPU threads; None: all that this process may use.
-            precision: "f32" gives the same boxes on every run; "bf16" is about 1.6 times as fast where the chip has it.
+            precision: "f32" gives the same boxes every time; "bf16" takes 0.6 of the time if the chip has it.
             hint: "latency" for one source, "throughput" for many that share this detector.
 
         Raises:
@@ -95,9 +95,10 @@ class Detector:
         return self.submit(image, score_min).result()
 
     def submit(self, image: Image, score_min: ScoreMin = None) -> Pending:
-        """Begin to look at one picture and return at once, or when there is room: at most `room` are on their way.
+        """Begin to look at one picture; return at once, or when there is room in the queue.
 
-        Safe to call from many threads. `image` is not used any more when this returns. Args and Raises as `detect`.
+        Safe to call from many threads. `image` is not used any more when this returns.
+        Args and Raises as `detect`.
         """
         limits = self._limits(score_min)
         canvas, lies = letterbox(image, self.spec.side_px, self.spec.stride_px)
@@ -106,7 +107,10 @@ class Detector:
         return self._batcher.submit(canvas, partial(self._finish, lies, limits))
 
     def stream(self, images: Iterable[Image], score_min: ScoreMin = None) -> Iterator[Detections]:
-        """Give the boxes of each picture in order, while the next ones are on their way. Args and Raises as `detect`."""
+        """Give the boxes of each picture in order, while the next ones are on their way.
+
+        Args and Raises as `detect`.
+        """
         pending: deque[Pending] = deque()
         for image in images:
             pending.append(self.submit(image, score_min))
@@ -162,5 +166,8 @@ def open_detector(
     precision: Precision = "f32",
     hint: Hint = "latency",
 ) -> Detector:
-    """Find a model by name, version or folder and load it. Args and Raises as `Detector` and `registry.resolve`."""
+    """Find a model by name, version or folder and load it.
+
+    Args and Raises as `Detector` and `registry.resolve`.
+    """
     return Detector(resolve(str(model)), backend, threads, precision, hint)

@@ -11,7 +11,7 @@ from detector.types import FloatArray, IntArray
 def iou_one_to_many(box: npt.NDArray[np.float64], boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Give the overlap of one box (4,) with many (N, 4): shared area by joint area, 0 where both are empty.
 
-    >>> iou_one_to_many(np.array([0., 0., 2., 2.]), np.array([[0., 0., 2., 2.], [1., 0., 3., 2.]])).round(3).tolist()
+    >>> iou_one_to_many(np.array([0., 0, 2, 2]), np.array([[0., 0, 2, 2], [1, 0, 3, 2]])).round(3).tolist()
     [1.0, 0.333]
     """
     size = np.clip(np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2]), 0, None)
@@ -27,8 +27,11 @@ def nms(xyxy: FloatArray, score: FloatArray, label: IntArray, iou_max: float, li
     earlier box is the better one, so that the same input gives the same output on every machine.
 
     Args:
-        xyxy: float32 (N, 4). score: float32 (N,). label: int (N,).
-        iou_max: overlap in (0, 1]. limit: how many stay.
+        xyxy: float32 (N, 4).
+        score: float32 (N,).
+        label: int (N,).
+        iou_max: overlap in (0, 1].
+        limit: how many stay.
     """
     order = np.argsort(-score, kind="stable")
     if not len(order):

@@ -79,7 +79,8 @@ def weights(spec: ModelSpec, *backends: str) -> Path:
     Every file listed for that backend is checked (an OpenVINO .xml has its .bin beside it).
 
     Raises:
-        Failure: the model has no file for these backends, it is missing, or its hash is not the one in model.toml.
+        Failure: the model has no file for these backends, it is missing, or its hash is not the one in
+            model.toml.
     """
     for backend in backends:
         files = spec.files_of(backend)
@@ -100,7 +101,8 @@ def _check(spec: ModelSpec, file: ModelFile) -> None:
             got = hashlib.file_digest(stream, "sha256").hexdigest()
     except FileNotFoundError:
         raise Failure(
-            f"{path} of model {spec.ref} is missing (wanted sha256 {file.sha256}); check out models/ again or publish it."
+            f"{path} of model {spec.ref} is missing (wanted sha256 {file.sha256}); "
+            "check out models/ again or publish it."
         ) from None
     except OSError as error:
         raise Failure(f"{path} of model {spec.ref} cannot be read: {error.strerror}.") from error

@@ -56,7 +56,8 @@ class Detections:
         object.__setattr__(self, "label", _frozen(self.label, np.int64, (-1,), "label"))
         if not len(self.xyxy) == len(self.score) == len(self.label):
             raise ValueError(
-                f"wanted as many boxes as scores and labels, got {len(self.xyxy)}, {len(self.score)}, {len(self.label)}"
+                "wanted as many boxes as scores and labels, "
+                f"got {len(self.xyxy)}, {len(self.score)}, {len(self.label)}"
             )
         if len(self.label) and not (int(self.label.min()) >= 0 and int(self.label.max()) < len(self.names)):
             raise ValueError(f"wanted labels below {len(self.names)}, got up to {int(self.label.max())}")

@@ -38,7 +38,14 @@ class Backend(Protocol):
     """Calls that keep the device busy when made side by side."""
 
     def infer(self, canvases: Image) -> FloatArray:
-        """Give the raw output, float32 (B, 4 + classes, N), for uint8 (B, h, w, 3) BGR; h, w multiples of the stride."""
+        """Give the raw output, float32 (B, 4 + classes, N).
+
+        Args:
+            canvases: uint8 (B, h, w, 3) BGR; h and w are multiples of the model's stride.
+
+        Raises:
+            Failure: the model does not take this size, or the device gave up.
+        """
 
     def close(self) -> None:
         """Give memory and device back; calling it twice does no harm."""

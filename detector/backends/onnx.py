@@ -44,7 +44,7 @@ class OnnxBackend:
             self._session: Any = onnxruntime.InferenceSession(
                 str(path), settings, providers=["CPUExecutionProvider"]
             )
-        except (RuntimeError, ValueError, *_errors_of(onnxruntime)) as error:
+        except _errors_of(onnxruntime) as error:
             raise Failure(f"{path} of model {spec.ref} cannot be read by ONNX Runtime: {error}.") from error
         self._input = self._session.get_inputs()[0].name
 
@@ -69,4 +69,5 @@ def _errors_of(onnxruntime: Any) -> tuple[type[Exception], ...]:
     """Give the exception types that loading a file may raise; they share no base but Exception."""
     state = onnxruntime.capi.onnxruntime_pybind11_state
     names = ("Fail", "InvalidProtobuf", "InvalidGraph", "InvalidArgument", "NoSuchFile", "NotImplemented")
-    return tuple(getattr(state, name) for name in names if hasattr(state, name))
+    found = tuple(getattr(state, name) for name in names if hasattr(state, name))
+    return (RuntimeError, ValueError, *found)

@@ -41,8 +41,8 @@ def import_openvino() -> Any:
 class OpenVinoBackend:
     """One compiled graph per canvas shape, each with a pool of infer requests.
 
-    A call takes a free request or waits for one, so that any number of cameras may share the backend; OpenVINO
-    releases the interpreter lock while it computes.
+    A call takes a free request or waits for one, so that any number of cameras may share the backend;
+    OpenVINO releases the interpreter lock while it computes.
     """
 
     batch_max = 1  # on a CPU a batch of 4 gains at most 10 % over two streams (reference/PERFORMANCE.md)
@@ -100,8 +100,8 @@ class OpenVinoBackend:
             compiled = self._core.compile_model(self._with_input_of_bytes(model), "CPU", self._config)
         except RuntimeError as error:
             raise Failure(
-                f"model {self._ref} does not take {batch} picture(s) of {width}x{height}: export it with dynamic "
-                f"sizes (`kerbwatch export` does). OpenVINO says: {_cause(error)}"
+                f"model {self._ref} does not take {batch} picture(s) of {width}x{height}: export it with "
+                f"dynamic sizes (`kerbwatch export` does). OpenVINO says: {_cause(error)}"
             ) from error
         rows = compiled.output(0).partial_shape[1]
         if rows.is_static and rows.get_length() != self._rows:

@@ -21,37 +21,45 @@ from detector.types import FloatArray, Image
 ScriptedBox: TypeAlias = tuple[str, float, tuple[float, float, float, float]]
 """Label, score, xyxy in pixels of the source picture."""
 Script: TypeAlias = Mapping[int, Sequence[ScriptedBox]]
-"""Number of the picture, counted from 0 as they are detected, to its boxes; -1 stands for every other picture."""
+"""Number of the picture, counted from 0 as they are detected, to its boxes."""
 
 EVERY_OTHER = -1
+"""The key that stands for every picture a script does not name."""
 
 
 class ScriptedBackend:
     """Answers the n-th picture with the n-th boxes of its script.
 
-    The script file is `{"width": 640, "height": 360, "pictures": {"0": [{"label", "score", "xyxy"}], "*": []}}`:
-    the boxes are written as `kerbwatch detect --json` prints them; "*" stands for every picture not named.
+    The script file is
+    `{"width": 640, "height": 360, "pictures": {"0": [{"label": "car", "score": 0.9, "xyxy": []}], "*": []}}`.
+    The boxes are written as `kerbwatch detect --json` prints them; "*" stands for every picture not named.
     """
 
     batch_max = 1
     in_flight = 1  # side by side, pictures could be counted in another order than they came in
 
-    def __init__(self, spec: ModelSpec, options: Options) -> None:  # noqa: ARG002 - one signature for all kinds
-        """Read the script of a model whose [[file]] is of backend "scripted".
+    def __init__(
+        self,
+        spec: ModelSpec,
+        options: Options | None = None,  # noqa: ARG002 - one signature for all kinds
+        script: Script | None = None,
+        source_wh: tuple[int, int] = (640, 360),
+    ) -> None:
+        """Take `script` for pictures of `source_wh` pixels, or read the model's file of backend "scripted".
 
         Raises:
             Failure: the file is missing or has another hash.
-            WrongUse: it is not a script.
+            WrongUse: it is not a script, or it names a class that the model does not have.
         """
-        path = weights(spec, "scripted")
-        self._setup(spec, *_read(path))
-
-    @classmethod
-    def of(cls, spec: ModelSpec, script: Script, source_wh: tuple[int, int]) -> ScriptedBackend:
-        """Make one from a mapping, for pictures of `source_wh` pixels."""
-        backend = cls.__new__(cls)
-        backend._setup(spec, source_wh, script)
-        return backend
+        if script is None:
+            source_wh, script = _read(weights(spec, "scripted"))
+        self._spec, self._script = spec, script
+        self._index = {name: index for index, name in enumerate(spec.labels)}
+        self._lies = plan(*source_wh, spec.side_px, spec.stride_px)
+        self._count, self._lock = itertools.count(), threading.Lock()
+        for label in {box[0] for boxes in script.values() for box in boxes}:
+            if label not in self._index:
+                raise WrongUse(f"the script names the class {label!r}, which model {spec.ref} does not have.")
 
     def infer(self, canvases: Image) -> FloatArray:
         """Give the raw output (B, 4 + classes, N) that decodes to the script's boxes; see `Backend`."""
@@ -69,17 +77,6 @@ class ScriptedBackend:
 
     def close(self) -> None:
         """Nothing to do."""
-
-    def _setup(self, spec: ModelSpec, source_wh: tuple[int, int], script: Script) -> None:
-        self._spec, self._script = spec, script
-        self._index = {name: index for index, name in enumerate(spec.labels)}
-        self._lies = plan(*source_wh, spec.side_px, spec.stride_px)
-        self._count, self._lock = itertools.count(), threading.Lock()
-        for label in {box[0] for boxes in script.values() for box in boxes}:
-            if label not in self._index:
-                raise WrongUse(
-                    f"the script of {spec.ref} names the class {label!r}, which the model does not have."
-                )
 
     def _boxes_of(self, number: int) -> Sequence[ScriptedBox]:
         return self._script.get(number, self._script.get(EVERY_OTHER, ()))
@@ -110,10 +107,15 @@ def _read(path: Path) -> tuple[tuple[int, int], Script]:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
         pictures = {
             EVERY_OTHER if key == "*" else int(key): [
-                (str(box["label"]), float(box["score"]), tuple(map(float, box["xyxy"]))) for box in boxes
+                (str(box["label"]), float(box["score"]), _four(box["xyxy"])) for box in boxes
             ]
             for key, boxes in content["pictures"].items()
         }
         return (int(content["width"]), int(content["height"])), pictures
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise WrongUse(f"{path} is not a script of boxes: {type(error).__name__} {error}.") from error
+
+
+def _four(sides: Sequence[float]) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = map(float, sides)
+    return x0, y0, x1, y1

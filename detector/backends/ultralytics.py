@@ -1,7 +1,8 @@
-"""Torch, on a GPU where there is one: the network of a `.pt` checkpoint, without ultralytics' own pre- and postprocessing.
+"""Torch, on a GPU where there is one: the network of a `.pt` checkpoint.
 
-Only the network is taken from the checkpoint, so letterbox, decoding and suppression are the same as everywhere and
-the boxes agree. torchvision is not imported, so a torchvision whose operators do not load does no harm.
+Only the network is taken from it, not what ultralytics does before and after: letterbox, decoding and
+suppression are the same for every backend, so the boxes agree. torchvision is not imported, so one whose
+operators do not load does no harm.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class UltralyticsBackend:
         """Load the model.
 
         Raises:
-            Failure: torch or ultralytics is not installed, or the file is missing, has another hash or holds no network.
+            Failure: torch or ultralytics is not installed, or the file is missing, has another hash or
+                holds no network.
             WrongUse: a precision is asked for that the device does not have.
         """
         self._torch = _import_torch()
