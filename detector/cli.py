@@ -106,7 +106,9 @@ def _detect_all(detector: Detector, args: argparse.Namespace) -> int:
             failed += 1
             tqdm.write(f"kerbwatch detect: {failure}", file=sys.stderr)
             continue
-        print(json.dumps(as_json(path, image, found)) if args.json else as_table(path, image, found))
+        print(
+            json.dumps(as_json(path, image, found)) if args.json else as_table(path, image, found), flush=True
+        )
     return failed
 
 
