@@ -20,20 +20,16 @@ from pydantic import AwareDatetime, Field
 from api.errors import Conflict, MissingEvidence, NotFound, ReportDiffers, Unacceptable, UnsupportedMedia
 from api.evidence import MEDIA_TYPES, EvidenceFile, EvidenceStore
 from api.settings import AutoConfirm, Limits, Retry
-from api.store import (
-    AlreadyReportedError,
-    CasePage,
-    CaseQuery,
-    CaseStore,
-    CaseTransaction,
-    Counts,
-    DispatchJob,
-)
+from api.store import AlreadyReportedError, CaseStore, CaseTransaction
 from api.types import (
     AUTO,
     Case,
+    CasePage,
+    CaseQuery,
     CaseStatus,
+    Counts,
     Dispatch,
+    DispatchJob,
     HistoryEntry,
     Receipt,
     Review,
@@ -45,6 +41,8 @@ from api.types import (
 )
 from api.view import outgoing
 from ingest.report import CaseReport, EventEnd, EvidenceRef, Wire
+
+__all__ = ["Callback", "CasePage", "CaseQuery", "Counts", "DispatchJob", "Services", "utc_now"]
 
 log = logging.getLogger(__name__)
 
@@ -383,7 +381,7 @@ class Services:
         with self.store.read() as tx:
             return tx.dispatches("dead", limit)
 
-    def redrive(self, dispatch_id: UUID, operator: str) -> Dispatch:
+    def redrive(self, dispatch_id: UUID, operator: str) -> DispatchJob:
         """Send a dead letter again, under the same idempotency key.
 
         Raises:
@@ -398,7 +396,7 @@ class Services:
             dispatch = job.dispatch.model_copy(update=change)
             tx.save_dispatch(dispatch)
             self._note(tx, _found(tx, job.case_id), "redrive", operator, job.dispatch.last_error)
-            return dispatch
+            return DispatchJob(case_id=job.case_id, dispatch=dispatch, body=job.body)
 
 
 def _found(tx: CaseTransaction, case_id: UUID) -> Case:

@@ -10,6 +10,7 @@ adds a post-fix check between handled and closed, the desk adds cancelling and d
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -211,6 +212,45 @@ class Case(Wire):
     def ended_at(self) -> datetime | None:
         """Give when the thing was gone, None while it is still there as far as known."""
         return self.end.ended_at if self.end else None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseQuery:
+    """Which cases, newest first. `before` is the cursor that a page gave."""
+
+    statuses: tuple[CaseStatus, ...] = ()
+    kinds: tuple[str, ...] = ()
+    source_ids: tuple[str, ...] = ()
+    since: datetime | None = None
+    before: int | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class CasePage:
+    """Some cases, newest first, and the cursor of the next older ones (None: these were the last)."""
+
+    cases: tuple[Case, ...]
+    next_before: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchJob:
+    """One thing to send: the dispatch row, the case it is about, and the body as it stood at confirmation."""
+
+    case_id: UUID
+    dispatch: Dispatch
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many cases there are, by status, kind and source; how many dispatches, by state."""
+
+    by_status: dict[str, int] = field(default_factory=dict)
+    by_kind: dict[str, int] = field(default_factory=dict)
+    by_source: dict[str, int] = field(default_factory=dict)
+    by_dispatch_state: dict[str, int] = field(default_factory=dict)
 
 
 def open_case(report: CaseReport, at: datetime) -> Case:

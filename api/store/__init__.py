@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final, Protocol, cast
 from uuid import UUID
 
-from api.types import Case, CaseStatus, Dispatch, HistoryEntry, Review
+from api.types import Case, CasePage, CaseQuery, Counts, Dispatch, DispatchJob, HistoryEntry, Review
 from detector.errors import WrongUse
 from ingest.report import EventEnd
 
@@ -20,45 +19,6 @@ KINDS: Final = MappingProxyType({"sqlite": "api.store.sql:SqlStore", "postgresql
 
 class AlreadyReportedError(Exception):
     """A case of this report id is there already; another thread or process was faster."""
-
-
-@dataclass(frozen=True, slots=True)
-class CaseQuery:
-    """Which cases, newest first. `before` is the cursor that a page gave."""
-
-    statuses: tuple[CaseStatus, ...] = ()
-    kinds: tuple[str, ...] = ()
-    source_ids: tuple[str, ...] = ()
-    since: datetime | None = None
-    before: int | None = None
-    limit: int = 50
-
-
-@dataclass(frozen=True, slots=True)
-class CasePage:
-    """Some cases, newest first, and the cursor of the next older ones (None: these were the last)."""
-
-    cases: tuple[Case, ...]
-    next_before: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class DispatchJob:
-    """One thing to send: the dispatch row, the case it is about, and the body as it stood at confirmation."""
-
-    case_id: UUID
-    dispatch: Dispatch
-    body: str
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How many cases there are, by status, kind and source; how many dispatches, by state."""
-
-    by_status: dict[str, int] = field(default_factory=dict)
-    by_kind: dict[str, int] = field(default_factory=dict)
-    by_source: dict[str, int] = field(default_factory=dict)
-    by_dispatch_state: dict[str, int] = field(default_factory=dict)
 
 
 class CaseTransaction(Protocol):

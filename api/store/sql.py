@@ -21,9 +21,20 @@ from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from api.errors import Conflict, OutOfSpace, StoreBusy
-from api.store import AlreadyReportedError, CasePage, CaseQuery, Counts, DispatchJob
+from api.store import AlreadyReportedError
 from api.store.tables import CallbackRow, CaseRow, DispatchRow, HistoryRow, ReviewRow
-from api.types import Case, CaseStatus, Dispatch, HistoryEntry, Receipt, Review
+from api.types import (
+    Case,
+    CasePage,
+    CaseQuery,
+    CaseStatus,
+    Counts,
+    Dispatch,
+    DispatchJob,
+    HistoryEntry,
+    Receipt,
+    Review,
+)
 from detector.errors import Failure, WrongUse
 from ingest.report import CaseReport, EventEnd
 

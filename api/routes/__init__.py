@@ -1,0 +1,1 @@
+"""HTTP only: each route reads the request, calls one use case, and words the answer."""
