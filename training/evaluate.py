@@ -83,7 +83,9 @@ def evaluate(
     """
     carried = taxonomy.mapping(data.names, str(data.yaml_path))
     if not any(carried):
-        raise WrongUse(f"{data.yaml_path}: every class of it is ignored in datasets/classes.toml; nothing to score.")
+        raise WrongUse(
+            f"{data.yaml_path}: every class of it is ignored in datasets/classes.toml; nothing to score."
+        )
     check_labels_exist(data)
     pictures = [
         look_at(picture, carried, taxonomy, detect)
@@ -99,7 +101,7 @@ def evaluate(
 def look_at(
     picture: Path, carried: Sequence[str | None], taxonomy: Taxonomy, detect: Detect
 ) -> LabelledPicture:
-    """Read one picture with its labels and detect in it; boxes of classes the set does not carry are left out.
+    """Read one picture and its labels, and detect in it; classes the set does not carry are left out.
 
     Raises:
         Failure: the picture or its label file cannot be read.

@@ -1,26 +1,19 @@
 """Turn a trained checkpoint into the files the runtime reads: one ONNX file, one slim .pt for GPUs.
 
 The ONNX file takes any batch and any size that is a multiple of the stride, and gives the head's raw output
-(B, 4 + classes, N): centre x, centre y, width, height in pixels, then one score per class. Weights are stored as
-fp16 and cast to fp32 by the graph: half the bytes, while the runtime folds the casts at load and computes as it likes.
+(B, 4 + classes, N): centre x, centre y, width, height in pixels, then one score per class. Weights are stored
+as fp16 and cast to fp32 by the graph: half the bytes, while the runtime folds the casts at load and computes
+as it likes.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("YOLO_AUTOINSTALL", "false")
-os.environ.setdefault("YOLO_OFFLINE", "1")
-
-from training.torchvision_shim import install
-
-install()
 
 import cv2
 import numpy as np
@@ -73,7 +66,9 @@ def load_checkpoint(weights: Path) -> Any:
     try:
         wrapped = YOLO(str(weights), task="detect")
     except Exception as error:  # a pickle can fail in any way
-        raise Failure(f"{weights}: is no checkpoint that can be loaded ({type(error).__name__}: {error}).") from error
+        raise Failure(
+            f"{weights}: is no checkpoint that can be loaded ({type(error).__name__}: {error})."
+        ) from error
     wrapped.model = as_plain(wrapped.model.float().eval())
     return wrapped
 
@@ -114,7 +109,9 @@ def halve_weights(model: Any) -> None:
             continue
         name = tensor.name
         tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.fp16"))
-        casts.append(helper.make_node("Cast", [f"{name}.fp16"], [name], name=f"{name}.cast", to=TensorProto.FLOAT))
+        casts.append(
+            helper.make_node("Cast", [f"{name}.fp16"], [name], name=f"{name}.cast", to=TensorProto.FLOAT)
+        )
     for node in reversed(casts):
         graph.node.insert(0, node)
 
@@ -197,4 +194,6 @@ def _letterboxed(pictures: Iterable[Path], side_px: int) -> Iterable[npt.NDArray
         image = cv2.resize(image, None, fx=ratio, fy=ratio)[:side_px, :side_px]
         canvas = np.full((side_px, side_px, 3), 114, np.uint8)
         canvas[: image.shape[0], : image.shape[1]] = image
-        yield np.ascontiguousarray(canvas[:, :, ::-1].transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255)
+        yield np.ascontiguousarray(
+            canvas[:, :, ::-1].transpose(2, 0, 1)[None], dtype=np.float32
+        ) / np.float32(255)

@@ -49,7 +49,8 @@ class Taxonomy:
         if unknown:
             listed = ", ".join(repr(name) for name in unknown)
             raise WrongUse(
-                f"{where}: unknown class {listed}; add an alias or an entry under `ignored` to datasets/classes.toml."
+                f"{where}: unknown class {listed}; "
+                "add an alias or an entry under `ignored` to datasets/classes.toml."
             )
         return tuple(self.class_of(name) for name in foreign)
 

@@ -68,7 +68,10 @@ class Matches:
         rows = np.concatenate(parts) if parts else np.zeros(0, np.int64)
         lengths = np.array([len(part) for part in parts], dtype=np.int64)
         return Matches(
-            np.repeat(np.arange(len(pictures)), lengths), self.score[rows], self.hit[rows], self.labelled[pictures]
+            np.repeat(np.arange(len(pictures)), lengths),
+            self.score[rows],
+            self.hit[rows],
+            self.labelled[pictures],
         )
 
 
@@ -147,8 +150,8 @@ def bootstrap_interval(matches: Matches, rounds: int = 1000, seed: int = 0) -> t
 def operating_threshold(matches: Matches, precision_min: float = 0.8, floor: float = 0.15) -> float:
     """Choose a class's threshold: best F1 among thresholds whose precision reaches `precision_min`.
 
-    Where no threshold reaches it with a recall of at least half the one at best F1, the threshold of best F1 is
-    taken. Never below `floor`.
+    Where no threshold reaches it with a recall of at least half the one at best F1, the threshold of best F1
+    is taken. Never below `floor`.
     """
     kept = matches.score >= floor
     if not kept.any():
@@ -171,7 +174,9 @@ def _coco_pair(pictures: Sequence[LabelledPicture], names: Mapping[int, str]) ->
     truth = COCO()
     truth.dataset = {
         "info": {},
-        "images": [{"id": i, "width": p.size_px[0], "height": p.size_px[1]} for i, p in enumerate(pictures, 1)],
+        "images": [
+            {"id": i, "width": p.size_px[0], "height": p.size_px[1]} for i, p in enumerate(pictures, 1)
+        ],
         "categories": [{"id": index, "name": name} for index, name in names.items()],
         "annotations": [
             {"image_id": i, "category_id": int(c), "bbox": _xywh(box), "area": _area(box), "iscrowd": 0}

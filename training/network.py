@@ -11,9 +11,9 @@ from ultralytics.nn.tasks import DetectionModel
 class Bf16Model(DetectionModel):  # type: ignore[misc]
     """A detection model whose training forward pass runs in bf16 on the CPU.
 
-    On a chip with avx512_bf16 a step takes 0.44 of the fp32 time together with channels_last memory (Zen 5, 448 px).
-    Boxes are decoded in the loss, where 8 bits of mantissa would move an edge by two pixels: predictions are made
-    fp32 first.
+    On a chip with avx512_bf16 a step takes 0.44 of the fp32 time together with channels_last memory (Zen 5,
+    448 px). Boxes are decoded in the loss, where 8 bits of mantissa would move an edge by two pixels:
+    predictions are made fp32 first.
     """
 
     def loss(self, batch: dict[str, Any], preds: Any = None) -> Any:

@@ -1,15 +1,16 @@
 """Let ultralytics import a torchvision whose compiled operators cannot be loaded.
 
-The torchvision wheel of the public index is built against CUDA torch. Beside a CPU-only torch its `_C` library does
-not load, and importing it stops at "operator torchvision::nms does not exist". Detection needs two operator names to
-exist and one of them, `nms`, to work, so both are registered here in plain torch. Where torchvision is whole nothing
-is changed.
+The torchvision wheel of the public index is built against CUDA torch. Beside a CPU-only torch its `_C`
+library does not load, and importing it stops at "operator torchvision::nms does not exist". Detection needs
+two operator names to exist and one of them, `nms`, to work, so both are registered here in plain torch. Where
+torchvision is whole nothing is changed.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,10 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-_SCHEMAS = ("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor", "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+_SCHEMAS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
 _LIBRARY: list[torch.library.Library] = []  # a registration lives as long as its Library object
 
 
@@ -45,10 +49,15 @@ def greedy_nms(boxes: Tensor, scores: Tensor, iou_max: float) -> Tensor:
 
 
 def install() -> bool:
-    """Register the missing operators and import torchvision; True if that was needed.
+    """Make `import ultralytics` safe; call it before. Gives True if operators had to be registered.
 
-    Raises ImportError when torchvision is not installed at all.
+    ultralytics is told neither to install packages nor to look for the network.
+
+    Raises:
+        ImportError: torchvision is not installed at all.
     """
+    os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+    os.environ.setdefault("YOLO_OFFLINE", "1")
     if _LIBRARY or hasattr(torch.ops.torchvision, "nms"):
         return False
     found = importlib.util.find_spec("torchvision")
@@ -82,4 +91,4 @@ def _skip_operator_check() -> None:
     for name in ("torchvision.extension", "torchvision.ops.boxes"):
         module = importlib.import_module(name)
         if hasattr(module, "_assert_has_ops"):
-            module._assert_has_ops = lambda: None
+            setattr(module, "_assert_has_ops", lambda: None)  # noqa: B010 - typed checkers do not know it

@@ -1,37 +1,33 @@
+# mypy: disable-error-code="import-untyped"
 """Fine-tune the detector: put the set together, then train the stages of a config, one after the other.
 
-Reads top to bottom: config -> training set -> for every [[stage]]: ultralytics arguments -> weights of the next stage.
-Every epoch is saved; `--resume` goes on from the last saved one. Beside the weights lie config.toml and dataset.json.
+Reads top to bottom: config -> training set -> for every [[stage]]: ultralytics arguments -> weights of the
+next stage. Every epoch is saved; `--resume` goes on from the last saved one. Beside the weights lie
+config.toml and dataset.json.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
-import os
+import random
 import shutil
-import sys
 import tomllib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("YOLO_AUTOINSTALL", "false")
-os.environ.setdefault("YOLO_OFFLINE", "1")
-
-from training.torchvision_shim import install
-
-install()
-
 import torch
+import yaml
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils import tqdm as ultralytics_tqdm
 
 from detector.errors import Failure, WrongUse
 from training.importers.pseudo import BaseModelLabeller
 from training.importers.street import build, read_added, recipes_of
 from training.labels import CLASSES_FILE, load_taxonomy
 from training.network import Bf16Model
+from training.yolo_data import read_data_set
 
 REPOSITORY = CLASSES_FILE.parent.parent
 log = logging.getLogger(__name__)
@@ -94,7 +90,9 @@ def train(config_path: Path, base: Path, data_root: Path | None, work: Path, *, 
 
     weights = base
     for stage in config["stage"]:
-        weights = train_stage(stage, config["train"], weights, data_yaml, run, resume=resume)
+        stage_yaml = mix_scenes(stage, data_yaml, work, run) if "scenes" in stage else data_yaml
+        weights = train_stage(stage, config["train"], weights, stage_yaml, run, resume=resume)
+        write_history(config["stage"], run)
     return weights
 
 
@@ -127,6 +125,54 @@ def build_set(data: dict[str, Any], base: Path, data_root: Path, run: Path) -> N
     (run / "dataset.json").write_text(json.dumps(asdict(census), indent=1) + "\n", encoding="utf-8")
 
 
+def mix_scenes(stage: dict[str, Any], data_yaml: Path, work: Path, run: Path) -> Path:
+    """Write the data.yaml of a stage that mixes rendered scenes into a share of the real pictures.
+
+    Raises:
+        Failure: the rendered scenes are not there, or have other classes.
+    """
+    real = (run / "train.txt").read_text(encoding="utf-8").splitlines()
+    scenes = read_data_set(work / str(stage["scenes"]) / "data.yaml", "train")
+    document = yaml.safe_load(data_yaml.read_text(encoding="utf-8"))
+    if scenes.names != tuple(document["names"].values()):
+        raise Failure(
+            f"{scenes.yaml_path}: its classes are not those of {data_yaml}; render the scenes again."
+        )
+    share = sorted(random.Random(0).sample(range(len(real)), round(len(real) * float(stage["real_share"]))))  # noqa: S311
+    name = f"train-{stage['name']}.txt"
+    lines = [real[i] for i in share] + [str(path.resolve()) for path in scenes.pictures]
+    (run / name).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    mixed = run / f"data-{stage['name']}.yaml"
+    mixed.write_text(yaml.safe_dump({**document, "train": name}, sort_keys=False), encoding="utf-8")
+    return mixed
+
+
+def write_history(stages: list[dict[str, Any]], run: Path) -> None:
+    """Write history.json: what each finished stage did, for the model card."""
+    rows = []
+    for stage in stages:
+        folder = run / str(stage["name"])
+        if not (folder / "done").is_file():
+            continue
+        with (folder / "results.csv").open(encoding="utf-8") as file:
+            epochs = list(csv.DictReader(file))
+        mixed = run / f"train-{stage['name']}.txt"
+        lines = (mixed if mixed.is_file() else run / "train.txt").read_text(encoding="utf-8").splitlines()
+        rows.append(
+            {
+                "name": stage["name"],
+                "epochs": len(epochs),
+                "side_px": stage["side_px"],
+                "freeze_layers": stage["freeze_layers"],
+                "lr": stage["lr"],
+                "pictures": len(lines),
+                "synthetic": sum(not line.startswith("./") for line in lines),
+                "seconds": round(float(epochs[-1]["time"])) if epochs else 0,
+            }
+        )
+    (run / "history.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
 def train_stage(
     stage: dict[str, Any], common: dict[str, Any], start: Path, data_yaml: Path, run: Path, *, resume: bool
 ) -> Path:
@@ -140,13 +186,9 @@ def train_stage(
     overrides = arguments_of(stage, common, start, data_yaml, folder)
     if resume and last.is_file():
         overrides["resume"] = str(last)
-    ultralytics_tqdm.sys.stdout, kept = sys.stderr, sys.stdout  # its progress bar knows no other way to stderr
-    try:
-        trainer = StreetTrainer(overrides=overrides)
-        trainer.bf16 = bool(common.get("bf16", False))
-        trainer.train()
-    finally:
-        ultralytics_tqdm.sys.stdout = kept
+    trainer = StreetTrainer(overrides=overrides)
+    trainer.bf16 = bool(common.get("bf16", False))
+    trainer.train()
     done.touch()
     return last
 

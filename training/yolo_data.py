@@ -1,4 +1,5 @@
-"""Read a labelled data set in YOLO layout: data.yaml, a list or folder of pictures, one text file of boxes each."""
+# mypy: disable-error-code="import-untyped"
+"""Read a labelled data set in YOLO layout: data.yaml, a list or folder of pictures, their boxes."""
 
 from __future__ import annotations
 
@@ -35,10 +36,12 @@ class DataSet:
 def read_data_set(yaml_path: Path, split: str = "val") -> DataSet:
     """Read data.yaml and list the pictures of one split.
 
-    `path` is relative to the yaml file; a split is a .txt list (entries relative to the list), a folder, or several.
+    `path` is relative to the yaml file; a split is a .txt list (entries relative to the list), a folder, or
+    several.
 
     Raises:
-        WrongUse: the file is no data.yaml, the split is not in it, its list or folder is missing, or it is empty.
+        WrongUse: the file is no data.yaml, the split is not in it, its list or folder is missing, or it is
+        empty.
     """
     document = _read_yaml(yaml_path)
     root = (yaml_path.parent / str(document.get("path") or ".")).resolve()
@@ -57,7 +60,9 @@ def _read_yaml(yaml_path: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(yaml_path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise WrongUse(f"{yaml_path}: cannot be read ({error.strerror}); give the data.yaml of a data set.") from error
+        raise WrongUse(
+            f"{yaml_path}: cannot be read ({error.strerror}); give the data.yaml of a data set."
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise WrongUse(f"{yaml_path}: is no YAML ({str(error).splitlines()[0]}).") from error
     if not isinstance(document, dict):
@@ -118,7 +123,8 @@ def read_boxes(picture: Path, classes: int) -> npt.NDArray[np.float64]:
     bounding box is taken. Boxes without area are dropped.
 
     Raises:
-        Failure: a line is not numbers, is not finite, leaves the picture, or its class is not below `classes`.
+        Failure: a line is not numbers, is not finite, leaves the picture, or its class is not below
+        `classes`.
     """
     path = label_path_of(picture)
     if not path.is_file():

@@ -6,11 +6,11 @@ from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
+from ultralytics import YOLO
 
 from detector.errors import Failure
 from training.importers.street import Boxes
 from training.labels import Taxonomy
-from training.torchvision_shim import install
 
 
 class BaseModelLabeller:
@@ -34,13 +34,12 @@ class BaseModelLabeller:
         """
         if not weights.is_file():
             raise Failure(f"{weights}: there are no base weights; give their path with --base.")
-        install()
-        from ultralytics import YOLO
-
         self._model = YOLO(str(weights), task="detect")
         self._score_min, self._side_px = score_min, side_px
         meant = taxonomy.mapping(tuple(self._model.names.values()), str(weights))
-        self._ours = {i: taxonomy.names.index(n) for i, n in enumerate(meant) if n is not None and n in wanted}
+        self._ours = {
+            i: taxonomy.names.index(n) for i, n in enumerate(meant) if n is not None and n in wanted
+        }
 
     def __call__(self, picture: Path) -> Boxes:
         """Give the confident boxes of one picture, float64 (N, 5) as fractions."""

@@ -1,7 +1,9 @@
+# mypy: disable-error-code="import-untyped"
 """Put the training set together: foreign sets in YOLO layout -> one set with the project's classes.
 
-The train and val lists of every set are kept as they were given. Train pictures get the base model's confident
-people and vehicles where their set does not label them; val labels are only translated, never added to.
+The train and val lists of every set are kept as they were given. Train pictures get the base model's
+confident people and vehicles where their set does not label them; val labels are only translated, never added
+to.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from training.yolo_data import DataSet, label_path_of, read_boxes, read_data_set
 
 Boxes = npt.NDArray[np.float64]
 """float64 (N, 5): class index, centre x, centre y, width, height as fractions of the picture."""
+
+NO_BOXES: Boxes = np.zeros((0, 5))
 
 PseudoLabeller = Callable[[Path], Boxes]
 
@@ -87,36 +91,37 @@ def build(
         Failure: a set is missing, or an added box belongs to a picture that is not there.
     """
     shutil.rmtree(work / "labels", ignore_errors=True)
-    census, train_list, val_list = Census(), [], []
+    census, lines = Census(), {"train": list[str](), "val": list[str]()}
     waiting = set(added)
     for recipe in recipes:
-        folder = data_root / recipe.folder
         for split in ("train", "val"):
-            data = read_data_set(folder / "data.yaml", split)
+            data = read_data_set(data_root / recipe.folder / "data.yaml", split)
             classes = _class_indices(data, taxonomy)
             for picture in data.pictures:
                 own = translate(read_boxes(picture, len(data.names)), classes)
-                extra = added.get((recipe.folder, picture.name), np.zeros((0, 5)))
+                extra = added.get((recipe.folder, picture.name), NO_BOXES)
                 waiting.discard((recipe.folder, picture.name))
-                boxes = own
                 if split == "train":
-                    guessed = np.zeros((0, 5)) if recipe.complete else pseudo(picture)
-                    guessed = without_doubles(guessed, np.concatenate([own, extra]))
-                    boxes = np.concatenate([own, extra, guessed])
-                    census.count("added", extra, taxonomy.names)
-                    census.count("pseudo", guessed, taxonomy.names)
-                census.count("given" if split == "train" else "val", own, taxonomy.names)
-                census.pictures[f"{recipe.folder}/{split}"] += 1
-                line = _place(picture, recipe.folder, work, boxes)
-                if split == "val":
-                    val_list.append(line)
+                    guessed = NO_BOXES if recipe.complete else pseudo(picture)
+                    own = _completed(own, extra, guessed, taxonomy, census)
                 else:
-                    train_list += [line] * _times(recipe, boxes, taxonomy)
+                    census.count("val", own, taxonomy.names)
+                census.pictures[f"{recipe.folder}/{split}"] += 1
+                times = _times(recipe, own, taxonomy) if split == "train" else 1
+                lines[split] += [_place(picture, recipe.folder, work, own)] * times
     if waiting:
         raise Failure(f"added boxes for pictures that are not there: {sorted(waiting)}; mend the list.")
-    census.listed = len(train_list)
-    _write_lists(work, taxonomy, train_list, val_list)
+    census.listed = len(lines["train"])
+    _write_lists(work, taxonomy, lines["train"], lines["val"])
     return census
+
+
+def _completed(own: Boxes, extra: Boxes, guessed: Boxes, taxonomy: Taxonomy, census: Census) -> Boxes:
+    """Give the boxes of a train picture: as labelled, added by us, and guessed where neither is."""
+    guessed = without_doubles(guessed, np.concatenate([own, extra]))
+    for kind, boxes in (("given", own), ("added", extra), ("pseudo", guessed)):
+        census.count(kind, boxes, taxonomy.names)
+    return np.concatenate([own, extra, guessed])
 
 
 def translate(boxes: Boxes, classes: tuple[int | None, ...]) -> Boxes:
@@ -140,7 +145,9 @@ def without_doubles(guessed: Boxes, real: Boxes, iou_max: float = 0.45, inside_m
     area, real_area = guessed[:, 3:].prod(1)[:, None], real[:, 3:].prod(1)[None]
     iou = shared / (area + real_area - shared)
     inside = (shared / area > inside_max) & (guessed[:, 0] != 0)[:, None]
-    return guessed[~((iou > iou_max) | inside).any(1)]
+    covered = ((iou > iou_max) | inside).any(axis=1)
+    kept: Boxes = guessed[~covered]
+    return kept
 
 
 def read_added(path: Path, taxonomy: Taxonomy) -> dict[tuple[str, str], Boxes]:

@@ -1,0 +1,151 @@
+"""Putting the training set together from small sets made here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from detector.errors import Failure, WrongUse
+from training.importers.street import (
+    SetRecipe,
+    build,
+    read_added,
+    recipes_of,
+    translate,
+    without_doubles,
+)
+from training.labels import load_taxonomy
+from training.yolo_data import read_boxes, read_data_set
+
+TAXONOMY = load_taxonomy()
+PERSON, CAR, TRICYCLE, STALL = (TAXONOMY.names.index(n) for n in ("person", "car", "tricycle", "stall"))
+NOTHING = np.zeros((0, 5))
+
+
+def foreign_set(root: Path, names: str, train: dict[str, str], val: dict[str, str]) -> None:
+    (root / "images").mkdir(parents=True)
+    (root / "labels").mkdir()
+    for split, pictures in (("train", train), ("val", val)):
+        for name, text in pictures.items():
+            cv2.imwrite(str(root / f"images/{name}.jpg"), np.zeros((8, 8, 3), np.uint8))
+            (root / f"labels/{name}.txt").write_text(text)
+        (root / f"{split}.txt").write_text("".join(f"./images/{name}.jpg\n" for name in pictures))
+    (root / "data.yaml").write_text(f"path: .\ntrain: train.txt\nval: val.txt\nnames: {names}\n")
+
+
+@pytest.fixture
+def data_root(tmp_path: Path) -> Path:
+    root = tmp_path / "data"
+    foreign_set(
+        root / "vendors",
+        "[thela, pothole, rickshaw]",
+        {"t1": "0 0.5 0.5 0.2 0.2\n1 0.1 0.1 0.1 0.1\n", "t2": "2 0.5 0.5 0.4 0.4\n"},
+        {"v1": "0 0.5 0.5 0.2 0.2\n"},
+    )
+    foreign_set(root / "coco", "[person, cup]", {"c1": "0 0.5 0.5 0.2 0.2\n1 0.1 0.1 0.1 0.1\n"}, {"c2": ""})
+    return root
+
+
+def guess(_: Path) -> np.ndarray:
+    """See a person, and a car where the tricycle is."""
+    return np.array([[PERSON, 0.1, 0.5, 0.1, 0.3], [CAR, 0.5, 0.5, 0.3, 0.3]], dtype=float)
+
+
+RECIPES = (
+    SetRecipe("vendors", repeat_with={"stall": 3}),
+    SetRecipe("coco", repeat=2, complete=True),
+)
+ADDED = {("vendors", "v1.jpg"): np.array([[STALL, 0.2, 0.2, 0.1, 0.1]])}
+
+
+def test_train_is_completed_and_val_only_translated(data_root: Path, tmp_path: Path) -> None:
+    added = {**ADDED, ("vendors", "t2.jpg"): np.array([[STALL, 0.9, 0.9, 0.1, 0.1]])}
+    census = build(data_root, tmp_path / "out", RECIPES, TAXONOMY, added, guess)
+    out = tmp_path / "out"
+    t1 = read_boxes(out / "images/vendors/t1.jpg", 12)
+    assert t1[:, 0].tolist() == [STALL, PERSON, CAR]
+    t2 = read_boxes(out / "images/vendors/t2.jpg", 12)
+    assert t2[:, 0].tolist() == [TRICYCLE, STALL, PERSON]  # the guessed car lies in the tricycle
+    assert read_boxes(out / "images/vendors/v1.jpg", 12)[:, 0].tolist() == [STALL]  # as given
+    assert read_boxes(out / "images/coco/c1.jpg", 12)[:, 0].tolist() == [PERSON]  # complete: no guesses
+    assert census.boxes["added"] == {"stall": 1}
+    assert census.boxes["pseudo"] == {"person": 2, "car": 1}
+    assert census.boxes["val"] == {"stall": 1}
+
+
+def test_val_pictures_are_never_listed_for_training(data_root: Path, tmp_path: Path) -> None:
+    census = build(data_root, tmp_path / "out", RECIPES, TAXONOMY, ADDED, guess)
+    train = (tmp_path / "out/train.txt").read_text().split()
+    val = (tmp_path / "out/val.txt").read_text().split()
+    assert not set(train) & set(val)
+    assert (
+        train == ["./images/vendors/t1.jpg"] * 3 + ["./images/vendors/t2.jpg"] + ["./images/coco/c1.jpg"] * 2
+    )
+    assert census.listed == 6
+
+
+def test_the_built_set_reads_as_a_data_set(data_root: Path, tmp_path: Path) -> None:
+    build(data_root, tmp_path / "out", RECIPES, TAXONOMY, ADDED, guess)
+    data = read_data_set(tmp_path / "out/data.yaml", "train")
+    assert data.names == TAXONOMY.names
+    assert all(picture.is_file() for picture in data.pictures)
+    assert "path" not in yaml.safe_load(
+        (tmp_path / "out/data.yaml").read_text()
+    )  # ultralytics reads it otherwise
+
+
+def test_added_boxes_of_an_unknown_picture_are_refused(data_root: Path, tmp_path: Path) -> None:
+    added = {("vendors", "gone.jpg"): np.array([[STALL, 0.5, 0.5, 0.1, 0.1]])}
+    with pytest.raises(Failure, match=r"gone\.jpg"):
+        build(data_root, tmp_path / "out", RECIPES, TAXONOMY, added, guess)
+
+
+def test_an_unknown_class_stops_the_import(data_root: Path, tmp_path: Path) -> None:
+    foreign_set(data_root / "odd", "[zeppelin]", {"z": "0 0.5 0.5 0.1 0.1\n"}, {"y": ""})
+    with pytest.raises(WrongUse, match="zeppelin"):
+        build(data_root, tmp_path / "out", [SetRecipe("odd")], TAXONOMY, {}, guess)
+
+
+def test_guesses_that_a_label_covers_are_dropped() -> None:
+    real = np.array([[STALL, 0.5, 0.5, 0.4, 0.4]])
+    guesses = np.array(
+        [
+            [PERSON, 0.5, 0.5, 0.1, 0.3],  # a vendor behind the stall stays
+            [CAR, 0.5, 0.5, 0.1, 0.1],  # the stall's wheels
+            [PERSON, 0.5, 0.5, 0.38, 0.4],  # the stall itself, taken for a person
+            [CAR, 0.9, 0.9, 0.1, 0.1],
+        ]
+    )
+    assert without_doubles(guesses, real)[:, 1].tolist() == [0.5, 0.9]
+    assert without_doubles(guesses, NOTHING) is guesses
+    assert len(without_doubles(NOTHING, real)) == 0
+
+
+def test_translate_drops_unused_classes() -> None:
+    boxes = np.array([[0, 0.1, 0.1, 0.1, 0.1], [1, 0.2, 0.2, 0.2, 0.2]])
+    assert translate(boxes, (None, 7)).tolist() == [[7, 0.2, 0.2, 0.2, 0.2]]
+    assert translate(boxes, (None, None)).shape == (0, 5)
+
+
+def test_recipes_from_the_config() -> None:
+    document = {
+        "set": [
+            {"folder": "a", "repeat_with": {"class": "stall", "times": 8}},
+            {"folder": "b", "repeat": 2, "complete": True},
+        ]
+    }
+    assert recipes_of(document) == (SetRecipe("a", 1, {"stall": 8}), SetRecipe("b", 2, {}, complete=True))
+
+
+def test_our_own_added_stalls_are_boxes_inside_their_pictures() -> None:
+    path = Path(__file__).resolve().parents[2] / "datasets/street-1/stalls_added.csv"
+    added = read_added(path, TAXONOMY)
+    boxes = np.concatenate(list(added.values()))
+    assert len(boxes) == 9
+    assert set(boxes[:, 0]) == {STALL}
+    assert (boxes[:, 1:3] - boxes[:, 3:] / 2 >= -1e-6).all()
+    assert (boxes[:, 1:3] + boxes[:, 3:] / 2 <= 1 + 1e-6).all()
