@@ -24,7 +24,7 @@ import numpy as np
 from detector.errors import Failure
 from detector.types import Detections, Image
 from ingest.clips import SIDE_MAX, encode_clip
-from ingest.redact import Polygon, black_out, redact
+from ingest.redact import PERSONS, Polygon, black_out, redact
 from ingest.report import EvidenceRef, Role
 from ingest.types import XYXY, Event, EventPhase, Frame
 
@@ -191,7 +191,7 @@ class EvidenceRecorder:
 
         Args:
             frame: with increasing index and time.
-            detections: its boxes at a low threshold (0.1 to 0.15): they say what is redacted.
+            detections: its boxes at a low threshold (0.05 to 0.1): they say what is redacted.
         """
         image = black_out(frame.image.copy(), self._privacy) if self._privacy else frame.image
         self._last = (frame, image, detections)
@@ -228,12 +228,13 @@ class EvidenceRecorder:
 
     def _confirmed(self, event: Event) -> tuple[Piece, ...]:
         frame, image, detections = self._frame_of(event)
-        public = redact(image, detections)
+        public = redact(image, self._hiding(detections))
         before = self._pin(event)
         place = _scaled(event.xyxy, before.scale)
         earlier = _outlined(redact(before.image(), before.detections), place, thin=True)
         clip, clip_original = self._clips(event)
-        outlined = _outlined(public, event.xyxy)
+        near = near_of(public, event.xyxy)
+        far = _outlined(public, event.xyxy)
 
         def piece(
             role: Role, data: bytes, media_type: MediaType = "image/jpeg", *, sealed: bool = False
@@ -241,8 +242,8 @@ class EvidenceRecorder:
             return Piece(role, data, media_type, frame.index, frame.at, sealed)
 
         return (
-            piece("near", _jpeg(near_of(outlined, event.xyxy))),
-            piece("far", _jpeg(outlined)),
+            piece("near", _jpeg(near)),
+            piece("far", _jpeg(far)),
             Piece("before", _jpeg(earlier), "image/jpeg", before.index, before.at),
             piece("clip", clip, "video/mp4"),
             piece("far", _jpeg(image), sealed=True),
@@ -251,7 +252,7 @@ class EvidenceRecorder:
 
     def _after(self, event: Event) -> tuple[Piece, ...]:
         frame, image, detections = self._frame_of(event)
-        outlined = _outlined(redact(image, detections), event.xyxy, thin=True)
+        outlined = _outlined(redact(image, self._hiding(detections)), event.xyxy, thin=True)
         return (Piece("after", _jpeg(outlined), "image/jpeg", frame.index, frame.at),)
 
     def _frame_of(self, event: Event) -> tuple[Frame, Image, Detections]:
@@ -259,6 +260,11 @@ class EvidenceRecorder:
             last = None if self._last is None else self._last[0].index
             raise ValueError(f"wanted evidence of frame {event.frame_index}, the frame fed last is {last}")
         return self._last
+
+    def _hiding(self, detections: Detections) -> Detections:
+        """Add the persons of the two frames before: who is missed in one frame is found in the next."""
+        earlier = list(self._dense)[-3:-1]
+        return _merged(detections, (_resized(shot.detections, 1 / shot.scale) for shot in earlier))
 
     def _pin(self, event: Event) -> _Shot:
         pinned = self._pinned.get(event.event_id)
@@ -275,8 +281,8 @@ class EvidenceRecorder:
         originals = [shot.image() for shot in shots]
         public = []
         for place, (shot, image) in enumerate(zip(shots, originals, strict=True)):
-            around = shots[max(0, place - 2) : place + 3]
-            hidden = redact(image, _merged([other.detections for other in around]))
+            around = shots[max(0, place - 2) : place] + shots[place + 1 : place + 3]
+            hidden = redact(image, _merged(shot.detections, (other.detections for other in around)))
             if shot.at >= event.started_at:
                 hidden = _outlined(hidden, _scaled(event.xyxy, shot.scale))
             public.append(hidden)
@@ -312,21 +318,30 @@ def _shot(frame: Frame, image: Image, detections: Detections) -> _Shot:
     scale = min(1.0, SIDE_MAX / max(frame.wh))
     if scale < 1.0:
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    kept = Detections(
-        detections.xyxy * np.float32(scale), detections.score, detections.label, detections.names
-    )
+    kept = _resized(detections, scale)
     return _Shot(frame.index, frame.at, _jpeg(image, RING_QUALITY), scale, kept)
 
 
-def _merged(several: Sequence[Detections]) -> Detections:
-    """Join the boxes of neighbouring frames: who is missed in one is found in the next."""
-    names = several[0].names
+def _resized(detections: Detections, scale: float) -> Detections:
+    return Detections(
+        detections.xyxy * np.float32(scale), detections.score, detections.label, detections.names
+    )
+
+
+def _merged(own: Detections, others: Iterable[Detections]) -> Detections:
+    """Add the persons of neighbouring frames to a frame's own boxes."""
+    persons = [other.where(np.isin(other.label, _indices(other, PERSONS))) for other in others]
+    several = [own, *persons]
     return Detections(
         np.concatenate([each.xyxy for each in several]),
         np.concatenate([each.score for each in several]),
         np.concatenate([each.label for each in several]),
-        names,
+        own.names,
     )
+
+
+def _indices(detections: Detections, labels: frozenset[str]) -> list[int]:
+    return [index for index, name in enumerate(detections.names) if name in labels]
 
 
 def _scaled(xyxy: XYXY, scale: float) -> XYXY:
@@ -345,19 +360,23 @@ def _outlined(image: Image, xyxy: XYXY, *, thin: bool = False) -> Image:
 
 
 def near_of(image: Image, xyxy: XYXY) -> Image:
-    """Cut out the box and half its size around it, at least 160 px; small cuts are enlarged up to fourfold."""
+    """Cut out the box and half its size around it, at least 160 px; small cuts are enlarged. Box drawn."""
     height, width = image.shape[:2]
     x0, y0, x1, y1 = xyxy
     half_w = max((x1 - x0) * 0.95, 80.0)
     half_h = max((y1 - y0) * 0.95, 80.0)
     middle = (x0 + x1) / 2, (y0 + y1) / 2
-    left, top = max(0, int(middle[0] - half_w)), max(0, int(middle[1] - half_h))
-    right, bottom = min(width, int(middle[0] + half_w) + 1), min(height, int(middle[1] + half_h) + 1)
-    cut = image[min(top, height - 1) : max(bottom, 1), min(left, width - 1) : max(right, 1)]
+    left, top = (
+        min(max(0, int(m - h)), side - 1)
+        for m, h, side in zip(middle, (half_w, half_h), (width, height), strict=True)
+    )
+    right, bottom = max(left + 1, int(middle[0] + half_w) + 1), max(top + 1, int(middle[1] + half_h) + 1)
+    cut = image[top:bottom, left:right].copy()
     factor = min(4.0, 800 / max(cut.shape[:2]))
     if factor > 1.0:
         cut = cv2.resize(cut, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
-    return cut
+    factor = max(factor, 1.0)
+    return _outlined(cut, _scaled((x0 - left, y0 - top, x1 - left, y1 - top), factor))
 
 
 def _jpeg(image: Image, quality: int = STILL_QUALITY) -> bytes:

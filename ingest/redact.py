@@ -25,7 +25,7 @@ Polygon: TypeAlias = Sequence[tuple[float, float]]
 PERSONS = frozenset({"person"})
 PLATED = frozenset({"car", "bus", "truck", "van", "tricycle"})
 TWO_WHEELERS = frozenset({"motorcycle"})
-SCORE_MIN = 0.1
+SCORE_MIN = 0.05
 """A box the rules would not believe still hides a head."""
 PLATE_WIDTH_MIN_PX = 60
 """On a narrower vehicle a plate is under 20 px wide: 2 px a letter, not legible."""
@@ -41,7 +41,7 @@ def redact(image: Image, detections: Detections, privacy: Sequence[Polygon] = ()
 
     Args:
         image: uint8 (H, W, 3) BGR.
-        detections: boxes of this picture at a low threshold (0.1 to 0.15), pixels of `image`.
+        detections: boxes of this picture at a low threshold (0.05 to 0.1), pixels of `image`.
         privacy: polygons to black out.
     """
     out = image.copy()
@@ -92,8 +92,8 @@ def clipped(xyxy: Sequence[float], wh: tuple[int, int]) -> Rect | None:
 def plate_places(image: Image, vehicle: Sequence[float] | npt.NDArray[np.float32]) -> list[Rect]:
     """Give where in a vehicle's box a number plate may be.
 
-    That is the whole band where plates are mounted, and above it, down from a third of the height, every row of
-    letters. The band is hidden even where a row of letters was found: it may be a bumper's grille or a slogan.
+    That is the whole band where plates are mounted, and every row of letters in the lower two thirds. The
+    band is hidden even where a row of letters was found: that may be a grille or a slogan.
 
     Args:
         image: uint8 (H, W, 3) BGR.

@@ -108,7 +108,7 @@ def read_picture(path: Path) -> Image:
     size = picture_size(data)
     if size is not None and size[0] * size[1] > PIXELS_MAX:
         raise Failure(
-            f"{path} is {size[0]}x{size[1]} px; scale it down to {PIXELS_MAX // 1_000_000} megapixels or less."
+            f"{path} is {size[0]}x{size[1]} px; scale it down to {PIXELS_MAX // 1_000_000} megapixels."
         )
     try:
         image: Image | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
