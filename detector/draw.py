@@ -55,8 +55,8 @@ def draw(image: Image, detections: Detections, colours: Mapping[str, Colour]) ->
 
 
 def _write(image: Image, text: str, corner: tuple[int, int], colour: Colour, width: int) -> None:
-    scale = max(0.35, 0.35 * width)
-    (text_w, text_h), below = cv2.getTextSize(text, _FONT, scale, width)
+    scale, stroke = max(0.35, 0.25 * width), max(1, width // 2)
+    (text_w, text_h), below = cv2.getTextSize(text, _FONT, scale, stroke)
     height = text_h + below + width
     # Above the box, or inside it at the picture's upper edge; never beyond the right one.
     left = max(0, min(corner[0], image.shape[1] - text_w))
@@ -64,7 +64,7 @@ def _write(image: Image, text: str, corner: tuple[int, int], colour: Colour, wid
     cv2.rectangle(image, (left, top), (left + text_w, top + height), colour, cv2.FILLED)
     brightness = 0.114 * colour[0] + 0.587 * colour[1] + 0.299 * colour[2]
     ink = (0, 0, 0) if brightness > 128 else (255, 255, 255)
-    cv2.putText(image, text, (left, top + text_h + width), _FONT, scale, ink, width, cv2.LINE_AA)
+    cv2.putText(image, text, (left, top + text_h + width), _FONT, scale, ink, stroke, cv2.LINE_AA)
 
 
 def encode_jpeg(image: Image, quality: int = 92) -> bytes:

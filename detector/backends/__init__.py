@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from detector.errors import WrongUse
+from detector.errors import Failure, WrongUse
 from detector.spec import ModelSpec
 from detector.types import FloatArray, Image
 
@@ -71,3 +71,17 @@ def open_backend(kind: str, spec: ModelSpec, options: Options) -> Backend:
     module, _, name = KINDS[kind].partition(":")
     backend: Backend = getattr(importlib.import_module(module), name)(spec, options)
     return backend
+
+
+def check_rows(spec: ModelSpec, rows: int | None) -> None:
+    """Compare what a network gives per box with what its model.toml says; None is not known before it runs.
+
+    Raises:
+        Failure: they do not fit, so that boxes would get wrong names.
+    """
+    wanted = 4 + len(spec.labels)
+    if rows is not None and rows != wanted:
+        raise Failure(
+            f"model {spec.ref} gives {rows} values per box, its {len(spec.labels)} labels want {wanted}; "
+            "publish weights and labels together."
+        )

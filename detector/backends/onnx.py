@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.backends import Options
+from detector.backends import Options, check_rows
 from detector.errors import Failure, WrongUse
 from detector.registry import weights
 from detector.spec import ModelSpec
@@ -47,6 +47,9 @@ class OnnxBackend:
         except _errors_of(onnxruntime) as error:
             raise Failure(f"{path} of model {spec.ref} cannot be read by ONNX Runtime: {error}.") from error
         self._input = self._session.get_inputs()[0].name
+        shape = self._session.get_outputs()[0].shape
+        rows = shape[1] if len(shape) == 3 else 0
+        check_rows(spec, rows if isinstance(rows, int) else None)
 
     def infer(self, canvases: Image) -> FloatArray:
         """Give the raw output (B, 4 + classes, N); see `Backend`."""

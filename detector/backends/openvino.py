@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.backends import Options
+from detector.backends import Options, check_rows
 from detector.errors import Failure
 from detector.registry import weights
 from detector.spec import ModelSpec
@@ -55,7 +55,7 @@ class OpenVinoBackend:
         """
         self._ov = import_openvino()
         path = weights(spec, "openvino", "onnx")
-        self._ref, self._rows = spec.ref, 4 + len(spec.labels)
+        self._ref = spec.ref
         self.in_flight, self._config = _plan(options)
         self._core = self._ov.Core()
         try:
@@ -64,6 +64,7 @@ class OpenVinoBackend:
             raise Failure(
                 f"{path} of model {spec.ref} cannot be read by OpenVINO: {_cause(error)}"
             ) from error
+        check_rows(spec, _rows(self._model))
         self._lock = threading.Lock()
         self._pools: OrderedDict[tuple[int, ...], queue.SimpleQueue[Any]] = OrderedDict()
 
@@ -103,12 +104,6 @@ class OpenVinoBackend:
                 f"model {self._ref} does not take {batch} picture(s) of {width}x{height}: export it with "
                 f"dynamic sizes (`kerbwatch export` does). OpenVINO says: {_cause(error)}"
             ) from error
-        rows = compiled.output(0).partial_shape[1]
-        if rows.is_static and rows.get_length() != self._rows:
-            raise Failure(
-                f"model {self._ref} gives {rows.get_length()} values per box, its model.toml lists "
-                f"{self._rows - 4} labels and so wants {self._rows}; publish weights and labels together."
-            )
         pool: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(self.in_flight):
             pool.put(compiled.create_infer_request())
@@ -138,6 +133,14 @@ def _plan(options: Options) -> tuple[int, dict[str, str | int]]:
         config["NUM_STREAMS"] = threads
         return threads, config
     return 2, config  # the second request keeps the device busy while the first one's boxes are read
+
+
+def _rows(model: Any) -> int | None:
+    """Give how many values the network has per box; None where its output is of no fixed shape."""
+    shape = model.outputs[0].partial_shape
+    if len(model.inputs) != 1 or shape.rank.is_dynamic or len(shape) != 3:
+        return 0
+    return int(shape[1].get_length()) if shape[1].is_static else None
 
 
 def _cause(error: RuntimeError) -> str:

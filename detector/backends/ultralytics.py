@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.backends import Options
+from detector.backends import Options, check_rows
 from detector.errors import Failure, WrongUse
 from detector.registry import weights
 from detector.spec import ModelSpec
@@ -42,10 +42,10 @@ class UltralyticsBackend:
             self._torch.set_num_threads(options.threads)
         self._dtype = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}[options.precision]
         self._network = self._load(path, spec.ref)
+        check_rows(spec, 4 + int(getattr(self._network.model[-1], "nc", -4)))
         self._lock = threading.Lock()
         # A GPU is kept busy by batches across cameras: one runs while the next is being collected.
-        self.batch_max = 16 if self._device == "cuda" else 1
-        self.in_flight = 2
+        self.batch_max, self.in_flight = (16, 2) if self._device == "cuda" else (1, 1)
 
     def infer(self, canvases: Image) -> FloatArray:
         """Give the raw output (B, 4 + classes, N); see `Backend`."""
