@@ -1,0 +1,458 @@
+"""What is to be sent to the API, on the disk until it is there: at least once, across kill -9 and power cuts.
+
+A report is a letter: first its evidence is uploaded, then it is posted, later its end. Every step may be
+done twice and counts once (evidence by its hash, reports by their id), so a letter is simply sent again while
+it is not known to have arrived. What the API refuses for good becomes a dead letter: kept, listed, sent again
+by `redrive`. Two senders never send the same letter at once: each takes a lease on it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+from uuid import uuid4
+
+from detector.errors import Failure
+from ingest.client import ApiClient, Refused, TryLater
+from ingest.report import CaseReport, EventEnd, EvidenceRef
+
+log = logging.getLogger(__name__)
+
+Kind = Literal["report", "ended"]
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS letter (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL CHECK (kind IN ('report', 'ended')),
+    report_id TEXT NOT NULL,
+    body TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sent', 'dead')),
+    attempts INTEGER NOT NULL DEFAULT 0,
+    next_at REAL NOT NULL DEFAULT 0,
+    lease_by TEXT,
+    lease_until REAL NOT NULL DEFAULT 0,
+    reason TEXT NOT NULL DEFAULT '',
+    answer TEXT,
+    created_at REAL NOT NULL,
+    UNIQUE (report_id, kind)
+);
+CREATE INDEX IF NOT EXISTS letter_state ON letter (state, next_at);
+CREATE TABLE IF NOT EXISTS file (
+    letter_id INTEGER NOT NULL REFERENCES letter (id) ON DELETE CASCADE,
+    sha256 TEXT NOT NULL,
+    path TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    sealed INTEGER NOT NULL,
+    sent INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (letter_id, sha256, sealed)
+);
+PRAGMA user_version = 1;
+"""
+COLUMNS = "id, kind, report_id, body, attempts, reason"
+# An end waits for its report: the API must know the case first.
+CLAIM = f"""SELECT {COLUMNS} FROM letter
+    WHERE state = 'pending' AND (next_at <= :now OR next_at > :far)
+    AND (lease_by IS NULL OR lease_until <= :now OR lease_until > :far)
+    AND NOT (kind = 'ended' AND EXISTS (SELECT 1 FROM letter r
+        WHERE r.report_id = letter.report_id AND r.kind = 'report' AND r.state <> 'sent'))
+    ORDER BY next_at, id LIMIT 1"""  # noqa: S608 - constants only
+# An end whose report is dead waits for a redrive, not for us.
+UNDERWAY = """SELECT count(*) FROM letter
+    WHERE state = 'pending' AND NOT (kind = 'ended' AND EXISTS (SELECT 1 FROM letter r
+        WHERE r.report_id = letter.report_id AND r.kind = 'report' AND r.state = 'dead'))"""
+INSERT_FILE = "INSERT INTO file (letter_id, sha256, path, media_type, sealed) VALUES (?, ?, ?, ?, ?)"
+FAR_S = 7200.0
+"""A time further ahead than any pause we make: the clock was set back meanwhile, so it does not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One thing to send; `reason`: why it was not taken the last time."""
+
+    letter_id: int
+    kind: Kind
+    report_id: str
+    body: str
+    attempts: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    sha256: str
+    path: Path
+    media_type: str
+    sealed: bool
+
+
+class Outbox:
+    """A spool of letters in one SQLite file, and the thread that sends them.
+
+    Args:
+        path: the SQLite file; its folder is made.
+        client: where to send; None: only keep.
+        path_of: where a piece of evidence lies (`EvidenceWriter.path_of`); None: reports have none.
+        backoff_s: first and longest pause between attempts, doubled each time, with jitter.
+        lease_s: a sender that has not moved on for so long is taken for dead.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        client: ApiClient | None = None,
+        path_of: Callable[[EvidenceRef], Path] | None = None,
+        *,
+        backoff_s: tuple[float, float] = (0.5, 60.0),
+        lease_s: float = 120.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Open the spool and take up what an earlier process left.
+
+        Raises:
+            Failure: the file cannot be opened, or is no outbox.
+        """
+        self.path = path
+        self._client = client
+        self._path_of = path_of
+        self._backoff_s = backoff_s
+        self._lease_s = lease_s
+        self._clock = clock
+        self._me = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+        self._lock = threading.RLock()
+        self._changed = threading.Condition()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._receipts: dict[str, dict[str, Any]] = {}
+        self._db = _open(path)
+        self._take_over()
+
+    # -- what the pipeline calls --
+
+    def put(self, report: CaseReport) -> bool:
+        """Keep a report for sending; its evidence is on the disk already.
+
+        A report that was put before is not kept again (False); if it was sent, its case is a receipt again.
+
+        Raises:
+            Failure: the disk is full or a file of evidence is missing; the report is not kept, put it again.
+        """
+        report_id = str(report.report_id)
+        return self._put("report", report_id, report.model_dump_json(), self._files(report.evidence))
+
+    def put_end(self, end: EventEnd) -> bool:
+        """Keep the end of a reported event for sending after its report.
+
+        Raises:
+            Failure: as `put`.
+        """
+        report_id = str(end.report_id)
+        return self._put("ended", report_id, end.model_dump_json(), self._files(end.evidence))
+
+    def start(self) -> Self:
+        """Send from a thread of our own until `close`."""
+        if self._thread is None and self._client is not None:
+            self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+            self._thread.start()
+        return self
+
+    def flush(self, timeout_s: float = 30.0) -> list[tuple[str, dict[str, Any]]]:
+        """Wait until everything is sent or dead, at most so long; give the receipts."""
+        until = time.monotonic() + timeout_s
+        while self._underway() and time.monotonic() < until:
+            if self._thread is None and (self._client is None or self.send_one()):
+                continue
+            with self._changed:
+                self._changed.wait(min(0.2, max(0.0, until - time.monotonic())))
+        return self.receipts()
+
+    def receipts(self) -> list[tuple[str, dict[str, Any]]]:
+        """Give (report_id, case as JSON) of every report sent since the last call."""
+        with self._lock:
+            receipts = list(self._receipts.items())
+            self._receipts.clear()
+        return receipts
+
+    def pending(self) -> list[Letter]:
+        """Give the letters that are still to be sent, oldest first."""
+        return self._letters("pending")
+
+    def dead(self) -> list[Letter]:
+        """Give the letters that were refused, with the reason."""
+        return self._letters("dead")
+
+    def redrive(self, report_id: str | None = None) -> int:
+        """Send dead letters again, all or those of one report; give their number."""
+        with self._transaction() as db:
+            moved = db.execute(
+                "UPDATE letter SET state = 'pending', attempts = 0, next_at = 0"
+                " WHERE state = 'dead' AND (? IS NULL OR report_id = ?)",
+                (report_id, report_id),
+            ).rowcount
+            db.execute(
+                "UPDATE file SET sent = 0 WHERE letter_id IN (SELECT id FROM letter WHERE attempts = 0)"
+            )
+        self._wake()
+        return moved
+
+    def prune(self, keep_s: float) -> int:
+        """Forget sent letters older than `keep_s`; give their number. Evidence files stay."""
+        with self._transaction() as db:
+            return db.execute(
+                "DELETE FROM letter WHERE state = 'sent' AND created_at < ?", (self._clock() - keep_s,)
+            ).rowcount
+
+    def close(self) -> None:
+        """End the thread after what it is just sending; letters stay on the disk."""
+        self._stopping.set()
+        self._wake()
+        if self._thread is not None:
+            self._thread.join(timeout=5.0)
+            self._thread = None
+        with self._lock:
+            self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- sending --
+
+    def send_one(self) -> bool:
+        """Send one letter that is due, in this thread; False: none is due."""
+        letter = self._claim()
+        if letter is None or self._client is None:
+            return False
+        try:
+            answer = self._deliver(letter, self._client)
+        except Refused as refused:
+            self._settle(letter, "dead", reason=str(refused))
+            log.error("dead letter %s (%s): %s", letter.report_id, letter.kind, refused)  # noqa: TRY400
+        except TryLater as later:
+            self._postpone(letter, later)
+        else:
+            if answer is not None:
+                self._settle(letter, "sent", answer=answer)
+        return True
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                sent = self.send_one()
+            except (sqlite3.Error, Failure) as error:
+                log.error("the outbox %s cannot be used: %s; trying again", self.path, error)  # noqa: TRY400
+                sent = False
+            if not sent:
+                with self._changed:
+                    self._changed.wait(min(0.5, self._backoff_s[0]))
+
+    def _deliver(self, letter: Letter, client: ApiClient) -> dict[str, Any] | None:
+        """Upload what is not uploaded, then post; None: the lease was lost on the way."""
+        for file in self._unsent(letter):
+            client.put_evidence(file.sha256, file.path, file.media_type, sealed=file.sealed)
+            if not self._note_sent(letter, file):
+                return None
+        if letter.kind == "report":
+            return client.post_report(letter.body)
+        return client.post_ended(letter.report_id, letter.body)
+
+    def _claim(self) -> Letter | None:
+        now = self._clock()
+        with self._transaction() as db:
+            row = db.execute(CLAIM, {"now": now, "far": now + FAR_S}).fetchone()
+            if row is None:
+                return None
+            db.execute(
+                "UPDATE letter SET lease_by = ?, lease_until = ?, attempts = attempts + 1 WHERE id = ?",
+                (self._me, now + self._lease_s, row[0]),
+            )
+        return Letter(*row)
+
+    def _unsent(self, letter: Letter) -> list[_File]:
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT sha256, path, media_type, sealed FROM file WHERE letter_id = ? AND NOT sent"
+                " ORDER BY rowid",
+                (letter.letter_id,),
+            ).fetchall()
+        return [
+            _File(sha256, Path(path), media_type, bool(sealed)) for sha256, path, media_type, sealed in rows
+        ]
+
+    def _note_sent(self, letter: Letter, file: _File) -> bool:
+        """Note an upload and renew the lease; False: another sender has the letter now."""
+        with self._transaction() as db:
+            mine = db.execute(
+                "UPDATE letter SET lease_until = ? WHERE id = ? AND lease_by = ?",
+                (self._clock() + self._lease_s, letter.letter_id, self._me),
+            ).rowcount
+            db.execute(
+                "UPDATE file SET sent = 1 WHERE letter_id = ? AND sha256 = ? AND sealed = ?",
+                (letter.letter_id, file.sha256, file.sealed),
+            )
+        return bool(mine)
+
+    def _settle(
+        self, letter: Letter, state: Literal["sent", "dead"], *, reason: str = "", answer: Any = None
+    ) -> None:
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE letter SET state = ?, reason = ?, answer = ?, lease_by = NULL"
+                " WHERE id = ? AND state <> 'sent' AND (lease_by = ? OR ? = 'sent')",
+                (state, reason, json.dumps(answer), letter.letter_id, self._me, state),
+            )
+            if state == "sent" and letter.kind == "report":
+                self._receipts[letter.report_id] = answer
+        self._wake()
+
+    def _postpone(self, letter: Letter, later: TryLater) -> None:
+        first, most = self._backoff_s
+        pause = later.after_s
+        if pause is None:
+            pause = min(most, first * 2.0 ** min(letter.attempts, 30)) * random.uniform(0.5, 1.0)  # noqa: S311
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE letter SET next_at = ?, reason = ?, lease_by = NULL WHERE id = ? AND lease_by = ?",
+                (self._clock() + pause, str(later), letter.letter_id, self._me),
+            )
+            for sha256 in later.missing:
+                db.execute(
+                    "UPDATE file SET sent = 0 WHERE letter_id = ? AND sha256 = ?", (letter.letter_id, sha256)
+                )
+        log.info("letter %s waits %.1f s: %s", letter.report_id, pause, later)
+
+    # -- the file --
+
+    def _put(self, kind: Kind, report_id: str, body: str, files: Sequence[_File]) -> bool:
+        try:
+            with self._transaction() as db:
+                kept = db.execute(
+                    "INSERT OR IGNORE INTO letter (kind, report_id, body, created_at) VALUES (?, ?, ?, ?)",
+                    (kind, report_id, body, self._clock()),
+                )
+                new = kept.rowcount == 1
+                if new:
+                    db.executemany(
+                        INSERT_FILE,
+                        [(kept.lastrowid, f.sha256, str(f.path), f.media_type, f.sealed) for f in files],
+                    )
+                else:
+                    self._receipt_again(db, kind, report_id)
+        except sqlite3.Error as error:
+            raise _cannot_use(self.path, error) from error
+        self._wake()
+        return new
+
+    def _files(self, evidence: Sequence[EvidenceRef]) -> list[_File]:
+        files = {}
+        for ref in evidence:
+            if self._path_of is None:
+                raise ValueError("wanted path_of for a report with evidence, got None")
+            path = self._path_of(ref).resolve()
+            if not path.is_file():
+                raise Failure(f"The evidence file {path} is missing; the report was not kept.")
+            files[ref.sha256, ref.sealed] = _File(ref.sha256, path, ref.media_type, ref.sealed)
+        return list(files.values())
+
+    def _receipt_again(self, db: sqlite3.Connection, kind: Kind, report_id: str) -> None:
+        row = db.execute(
+            "SELECT answer FROM letter WHERE report_id = ? AND kind = ? AND state = 'sent'", (report_id, kind)
+        ).fetchone()
+        if row is not None and kind == "report":
+            self._receipts[report_id] = json.loads(row[0])
+
+    def _take_over(self) -> None:
+        """Send at once what waited, and free the leases of processes that are no more."""
+        host, pid, _ = self._me.rsplit(":", 2)
+        try:
+            with self._transaction() as db:
+                db.execute("UPDATE letter SET next_at = 0 WHERE state = 'pending'")
+                holders = db.execute(
+                    "SELECT DISTINCT lease_by FROM letter WHERE lease_by IS NOT NULL"
+                ).fetchall()
+                for (holder,) in holders:
+                    its_host, its_pid, _ = str(holder).rsplit(":", 2)
+                    if its_host == host and its_pid != pid and not _alive(int(its_pid)):
+                        db.execute("UPDATE letter SET lease_by = NULL WHERE lease_by = ?", (holder,))
+        except sqlite3.Error as error:
+            raise _cannot_use(self.path, error) from error
+
+    def _underway(self) -> int:
+        with self._lock:
+            row = self._db.execute(UNDERWAY).fetchone()
+        return int(row[0])
+
+    def _letters(self, state: str) -> list[Letter]:
+        with self._lock:
+            rows = self._db.execute(
+                f"SELECT {COLUMNS} FROM letter WHERE state = ? ORDER BY id",  # noqa: S608 - constants only
+                (state,),
+            ).fetchall()
+        return [Letter(*row) for row in rows]
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.commit()
+            except BaseException:
+                self._db.rollback()
+                raise
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        db = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
+    except OSError as error:
+        raise Failure(f"The outbox {path} cannot be opened: {error.strerror}.") from error
+    except sqlite3.Error as error:
+        raise _cannot_use(path, error) from error
+    try:
+        # FULL: a committed letter is on the disk, not only with the operating system
+        db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
+        db.executescript(SCHEMA)
+    except sqlite3.Error as error:
+        db.close()
+        raise _cannot_use(path, error) from error
+    return db
+
+
+def _cannot_use(path: Path, error: sqlite3.Error) -> Failure:
+    if "full" in str(error):
+        return Failure(f"The disk that holds the outbox {path} is full; free some space and report again.")
+    if isinstance(error, sqlite3.DatabaseError) and "not a database" in str(error):
+        return Failure(f"{path} is not an outbox; move it away or name another file.")
+    return Failure(f"The outbox {path} cannot be used: {error}.")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
