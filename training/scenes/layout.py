@@ -57,7 +57,7 @@ def any_camera(rng: np.random.Generator, width: int, height: int) -> Camera:
     at_x, at_y = float(rng.uniform(8, 12) if low else rng.uniform(10, 17)), float(rng.uniform(-0.5, 2.6))
     yaw = math.degrees(math.atan2(at_y - y, at_x))
     pitch = math.degrees(math.atan2(z - 0.9, math.hypot(at_x, at_y - y)))
-    return Camera((0.0, y, z), yaw, pitch, float(rng.uniform(48, 72)), width, height)
+    return Camera((0.0, y, z), yaw, pitch, float(rng.uniform(40, 72)), width, height)
 
 
 def any_street(rng: np.random.Generator) -> Street:
@@ -66,6 +66,7 @@ def any_street(rng: np.random.Generator) -> Street:
         int(rng.integers(1000, 1_000_000)), float(rng.uniform(4.2, 6.5)), -14.0, float(rng.uniform(3.2, 3.6)), int(rng.integers(3)),
         ((18.0, 24.0), (24.0, 30.0)) if rng.random() < 0.3 else (), (24.0, 28.0) if rng.random() < 0.2 else None,
         bool(rng.random() < 0.6), float(rng.uniform(0.2, 1.0)), float(rng.uniform(3.2, 5.2)),
+        str(rng.choice(["shops", "brick", "plaster", "hoarding"], p=[0.55, 0.15, 0.2, 0.1])),
     )  # fmt: skip
 
 
@@ -94,7 +95,7 @@ def _trees(layout: Layout) -> None:
     rng = layout.rng
     if rng.random() < 0.75:
         height, crown = float(rng.uniform(6.5, 9)), float(rng.uniform(1.6, 2.5))
-        for x in np.arange(0.0, 56.0, 7.0):
+        for x in np.arange(7.0, 56.0, 7.0):
             layout.put(furniture.tree(rng, height, crown, 1100), float(x), 0.95, float(rng.uniform(0, 360)), None)
             layout.taken.append((float(x), 0.95, 0.3))
     for x in np.arange(float(rng.uniform(4, 16)), 60, 24.0):

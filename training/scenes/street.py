@@ -33,6 +33,10 @@ class Street:
     yellow_kerb: bool = True
     worn: float = 0.5
     unit_m: float = 4.2
+    front: str = "shops"
+    """What bounds the near footway: "shops", "brick", "plaster" or "hoarding" (the last three 2.5 m high)."""
+    pits_from: float = -100.0
+    """Tree pits lie every 7 m from here on."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,8 @@ def _hits(street: Street, camera: Camera, rays: Floats) -> tuple[Floats, Floats]
         kind[mask] = number
         reach[mask] = at[mask]
 
-    put((left < 140) & (cz + rays[:, 2] * left > KERB_M - 0.01) & (cz + rays[:, 2] * left < 17), 3, left)
+    height = cz + rays[:, 2] * left
+    put((left < 140) & (height > KERB_M - 0.01) & (height < (17 if street.front == "shops" else 2.6)), 3, left)
     put((right < 200) & (cz + rays[:, 2] * right > 0) & (cz + rays[:, 2] * right < 13), 4, right)
     put(falls & (y_walk >= 0) & (y_walk < street.front_y), 1, walk)
     put(falls & (y_road < 0) & (y_road > street.far_kerb_y), 0, road)
@@ -265,7 +270,7 @@ def _walk(street: Street, noise: Noise, light: Light, p: Floats, view: Floats, d
         * (0.85 + 0.3 * hashed(np.floor(x[kerbstone]), seed=3))[:, None]
     )
     albedo[kerbstone & (np.mod(x, 1.0) < 0.012)] *= 0.4
-    pit = (np.abs(np.mod(x + 3.5, 7.0) - 3.5) < 0.55) & (np.abs(y - 0.95) < 0.55)
+    pit = (x > street.pits_from) & (np.abs(np.mod(x + 3.5, 7.0) - 3.5) < 0.55) & (np.abs(y - 0.95) < 0.55)
     albedo[pit] = (
         np.array(rgb(92, 76, 58), np.float32)
         * (0.8 + 0.3 * noise.at(x[pit], y[pit], 1.1, fine=True))[:, None]
@@ -320,16 +325,44 @@ def _front(
     unit = np.floor(x / street.unit_m)
     u = np.mod(x, street.unit_m)
     albedo, gloss, shelter = _wall(street, noise, x, z, seed)
-    _shop(noise, x, z, u, unit, albedo, gloss, shelter, street.unit_m, seed)
-    glow = _fascia(noise, x, z, u, unit, albedo, street.unit_m, seed)
-    pillar = (np.minimum(u, street.unit_m - u) < 0.22) & (z < 2.75)
-    albedo[pillar] = (
-        np.array(rgb(176, 172, 164), np.float32) * (0.75 + 0.25 * np.clip(z[pillar] / 1.2, 0, 1))[:, None]
-    )
-    gloss[pillar] = 0.01
+    glow: Floats | float = 0.0
+    if street.front == "shops" or facing > 0:
+        _shop(noise, x, z, u, unit, albedo, gloss, shelter, street.unit_m, seed)
+        glow = _fascia(noise, x, z, u, unit, albedo, street.unit_m, seed)
+        pillar = (np.minimum(u, street.unit_m - u) < 0.22) & (z < 2.75)
+        low = 0.75 + 0.25 * np.clip(z[pillar] / 1.2, 0, 1)
+        albedo[pillar] = np.array(rgb(176, 172, 164), np.float32) * low[:, None]
+        gloss[pillar] = 0.01
+    else:
+        _yard_wall(street, noise, x, z, albedo, gloss)
     normal = np.broadcast_to(np.array([0, facing, 0], np.float32), p.shape)
     rough = np.where(gloss > 0.05, 0.04, 0.6).astype(np.float32)
     return shade(light, albedo, gloss, rough, normal, view, shelter) + glow
+
+
+def _yard_wall(street: Street, noise: Noise, x: Floats, z: Floats, albedo: Floats, gloss: Floats) -> None:
+    """Paint a low wall over the front: bricks, plaster or the blue sheets of a building site."""
+    gloss[:] = 0.01
+    stains = np.clip(1 + 0.16 * noise.at(x * 2, z * 0.5, 7.0) + 0.08 * noise.at(x, z, 2.5), 0.5, 1.4)
+    splash = 0.65 + 0.35 * np.clip(z / 0.7, 0, 1)
+    if street.front == "hoarding":
+        ribs = 0.85 + 0.15 * np.sin(x * 2 * np.pi / 0.2)
+        colour = np.array(rgb(44, 96, 160), np.float32) * ribs[:, None]
+        colour[(np.abs(z - 0.25) < 0.25)] = 0.45
+        gloss[:] = 0.03
+    elif street.front == "brick":
+        row = np.floor(z / 0.07)
+        across = x + np.mod(row, 2) * 0.12
+        tone = 0.75 + 0.5 * hashed(np.floor(across / 0.24), row, seed=street.seed)
+        colour = np.array(rgb(140, 84, 64), np.float32) * tone[:, None]
+        colour[(np.mod(across, 0.24) < 0.012) | (np.mod(z, 0.07) < 0.012)] = 0.25
+    else:
+        tones = (rgb(200, 196, 186), rgb(206, 178, 130), rgb(150, 152, 150))
+        colour = np.tile(np.array(tones[street.seed % 3], np.float32), (len(x), 1))
+        colour[z < 0.9] *= np.array([0.75, 0.8, 0.85], np.float32)
+        bill = (hashed(np.floor(x / 1.7), seed=street.seed) > 0.75) & (np.abs(np.mod(x, 1.7) - 0.8) < 0.4) & (np.abs(z - 1.5) < 0.3)
+        colour[bill] = 0.2 + 0.5 * np.stack([hashed(np.floor(x[bill] / 1.7), seed=s) for s in (1, 2, 3)], -1)
+    albedo[:] = colour * (stains * splash)[:, None]
 
 
 def _wall(street: Street, noise: Noise, x: Floats, z: Floats, seed: int) -> tuple[Floats, Floats, Floats]:
@@ -396,16 +429,7 @@ def _shop(
         * (0.75 + 0.25 * np.sin(z[shutter] * 2 * np.pi / 0.11))[:, None]
     )
     glass = low & (kind >= 0.25)
-    depth = 0.5 + 0.5 * noise.at(x * 1.7, z * 1.7, 3.0)
-    warm = np.array(rgb(255, 226, 178), np.float32)
-    level = np.floor(z / 0.42)
-    thing = np.floor(x / 0.16)
-    goods = hashed(thing, level, seed=seed + 2)
-    inside = np.stack([hashed(thing, level, seed=seed + s) for s in (3, 4, 5)], -1) * 0.14 + 0.03
-    inside = 0.6 * inside + 0.4 * inside.mean(1, keepdims=True)
-    inside = np.where((goods > 0.3)[:, None] & (np.mod(z, 0.42) < 0.12 + 0.25 * goods)[:, None], inside, 0.03)
-    bright = (0.10 + 0.55 * (kind > 0.5) * np.clip(z / 2.6, 0, 1)) * (0.75 + 0.25 * np.clip(depth, -1, 1))
-    albedo[glass] = (inside * (0.35 + bright[:, None] * 2) * warm)[glass]
+    albedo[glass] = _interior(noise, x, z, kind, seed)[glass]
     gloss[glass] = 0.06
     shelter[low] = 0.72 - 0.25 * smoothstep(1.9, 2.75, z[low])
     opening = glass & (np.abs(u - unit_m * (0.3 + 0.4 * kind)) < 0.75) & (z < 2.3)
@@ -425,6 +449,24 @@ def _shop(
     )
     tone = np.stack([hashed(np.floor(x / 0.9), seed=seed + s) for s in (11, 12, 13)], -1)
     albedo[poster] = (0.1 + 0.6 * tone)[poster]
+
+
+def _interior(noise: Noise, x: Floats, z: Floats, kind: Floats, seed: int) -> Floats:
+    """Colour (N, 3) seen through a shop window: shelves, counters, ceiling lights, all out of focus."""
+    level, thing = np.floor(z / 0.55), np.floor(x / 0.23 + 0.4 * noise.at(x, z, 5.0))
+    chance = hashed(thing, level, seed=seed + 2)
+    tint = np.stack([hashed(thing, level, seed=seed + s) for s in (3, 4, 5)], -1)
+    tint = 0.5 * tint + 0.5 * tint.mean(1, keepdims=True)
+    shelf = (chance > 0.45) & (np.mod(z, 0.55) < 0.15 + 0.3 * chance) & (noise.at(x, z, 11.0) > -0.3)
+    dark = 0.035 * np.exp(0.7 * noise.at(x, z, 6.0))
+    goods = np.where(shelf[:, None], 0.05 + 0.12 * tint, dark[:, None])
+    counter = (z < 1.0) & (hashed(np.floor(x / 1.3), seed=seed + 8) > 0.5)
+    goods[counter] = (0.05 + 0.10 * hashed(np.floor(x / 1.3), seed=seed + 10)[:, None] * np.ones(3))[counter]
+    lamps = (z > 2.2) & (np.mod(x, 1.1) < 0.6) & (np.abs(z - 2.45) < 0.06) & (kind > 0.45)
+    bright = 0.5 + 1.1 * (kind > 0.5) * np.clip(z / 2.4, 0, 1)
+    colour = goods * bright[:, None] * np.array(rgb(255, 232, 200), np.float32)
+    colour[lamps] = 0.9
+    return colour.astype(np.float32)
 
 
 def _fascia(

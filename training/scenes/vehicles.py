@@ -324,16 +324,21 @@ def _bus_paint(length: float, height: float, colour: Colour):  # type: ignore[no
         x, y, z = p[:, 0], np.abs(p[:, 1]), p[:, 2]
         side = np.abs(n[:, 1]) > 0.6
         window = side & (z > 1.25) & (z < 2.35) & (np.abs(x) < half - 0.25) & (np.mod(x, 1.45) > 0.07)
-        front = (np.abs(n[:, 0]) > 0.6) & (z > 1.05) & (z < 2.55) & (y < 1.13)
+        back = n[:, 0] < -0.6
+        front = (n[:, 0] > 0.6) & (z > 1.05) & (z < 2.55) & (y < 1.13)
+        front |= back & (z > 1.75) & (z < 2.5) & (y < 0.95)
         _set(albedo, gloss, window | front, np.array([0.02, 0.022, 0.02], np.float32), 0.08)
         _set(albedo, gloss, (n[:, 0] > 0.6) & (z > 2.6) & (z < 2.85) & (y < 0.85), BLACK, 0.05)
         _set(
             albedo,
             gloss,
-            (np.abs(n[:, 0]) > 0.5) & (y > 0.85) & (z > 0.6) & (z < 0.8),
+            (n[:, 0] > 0.5) & (y > 0.85) & (z > 0.6) & (z < 0.8),
             np.array([0.6, 0.6, 0.6], np.float32),
             0.2,
         )
+        _set(albedo, gloss, back & (y > 0.95) & (np.abs(z - 1.2) < 0.35), np.array(rgb(150, 16, 18), np.float32), 0.1)
+        _set(albedo, gloss, back & (y < 0.8) & (np.abs(z - 1.1) < 0.4) & (np.sin(z * 60) > -0.2), BLACK * 2, 0.02)
+        _set(albedo, gloss, back & (y < 0.25) & (np.abs(z - 0.62) < 0.09), np.array(PLATES[0], np.float32), 0.02)
         band = side & (z < 1.2) & (z > 0.9 + 0.25 * np.sin(x * 0.6))
         albedo[band] = np.array([0.75, 0.75, 0.75], np.float32)
         _set(albedo, gloss, z < 0.45, BLACK * 2, 0.02)

@@ -79,23 +79,18 @@ def bin_(colour: Colour, lid_deg: float = 0.0, large: float = 1.0) -> Mesh:
 
 def overflowing(rng: np.random.Generator, colour: Colour, large: float = 1.0) -> Mesh:
     """A bin whose lid no longer closes over the heap in it."""
-    parts = [bin_(colour, float(rng.choice([35.0, 60.0, 105.0])), large)]
-    for _ in range(int(rng.integers(7, 11))):
-        x, y = rng.uniform(-0.2, 0.22), rng.uniform(-0.22, 0.22) * large
-        size = float(rng.uniform(0.13, 0.24))
-        parts.append(
-            bag(rng, size)
-            .moved(float(x), float(y), 0.90 + float(rng.uniform(0, 0.2)), float(rng.uniform(0, 360)))
-            .nearer(0.12)
-        )
-    for _ in range(int(rng.integers(3, 6))):
-        piece = scrap(rng).moved(
-            float(rng.uniform(-0.25, 0.25)),
-            float(rng.uniform(-0.28, 0.28)) * large,
-            float(rng.uniform(1.0, 1.2)),
-            float(rng.uniform(0, 360)),
-        )
-        parts.append(piece.nearer(0.2))
+    lid = float(rng.choice([70.0, 105.0, 110.0]))
+    parts = [bin_(colour, lid, large)]
+    for k in range(int(rng.integers(9, 14))):
+        low = 0.84 if k < 6 else 1.0  # the first ones fill the mouth, the others lie on them
+        reach = 0.24 if k < 6 else 0.15
+        x, y = rng.uniform(-0.16, reach), rng.uniform(-reach, reach) * large
+        one = bag(rng, float(rng.uniform(0.13, 0.22)))
+        parts.append(one.moved(float(x), float(y), low + float(rng.uniform(0, 0.12)), float(rng.uniform(0, 360))).nearer(0.15))
+    for _ in range(int(rng.integers(4, 8))):
+        piece = carton(rng).moved(scale=0.6) if rng.random() < 0.3 else scrap(rng)
+        x, y = rng.uniform(-0.2, 0.25), rng.uniform(-0.26, 0.26) * large
+        parts.append(piece.moved(float(x), float(y), float(rng.uniform(1.0, 1.22)), float(rng.uniform(0, 360))).nearer(0.25))
     return join(parts)
 
 
