@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -67,9 +69,10 @@ def displacement(box: XYXY, anchor: XYXY, jitter_px: float = 0.0) -> float:
     """Say how far a thing has moved from `anchor`, in its own sizes; occlusion does not count.
 
     Something that hides one side of a thing moves one edge of its box. A thing that moves takes both
-    opposite edges along, and one that comes nearer grows. So per axis the movement is the smaller of the two
-    edges' where they go the same way, and growth counts like movement. A box that shrinks on one axis is
-    being hidden; one that shrinks on both by the same factor recedes.
+    opposite edges along, so per axis the movement is the smaller of the two edges' where they go the same
+    way. A thing that comes nearer or recedes changes width and height by the same factor; one that is
+    being hidden or uncovered mostly changes one of them, so the smaller change of the two counts as
+    movement.
 
     Args:
         box: where it is now, pixels.
@@ -80,17 +83,19 @@ def displacement(box: XYXY, anchor: XYXY, jitter_px: float = 0.0) -> float:
     0.1
     >>> displacement((0, 0, 60, 50), (0, 0, 100, 50))
     0.0
+    >>> round(displacement((-10, -5, 110, 55), (0, 0, 100, 50)), 3)
+    0.2
     """
-    size = max(anchor[2] - anchor[0], 1.0), max(anchor[3] - anchor[1], 1.0)
-    moved, scale = [], []
+    moved, scaled = [], []
     for axis in (0, 1):
+        size = max(anchor[axis + 2] - anchor[axis], 1.0)
         low, high = box[axis] - anchor[axis], box[axis + 2] - anchor[axis + 2]
         both = min(abs(low), abs(high)) if low * high > 0 else 0.0
-        grew = max(0.0, high - low)
-        moved.append(max(0.0, max(both, grew / 2) - jitter_px) / size[axis])
-        scale.append(1 + (min(0.0, high - low + 2 * jitter_px)) / size[axis])
-    receded = 1 - max(scale) if max(scale) < 1 and max(scale) - min(scale) < 0.1 else 0.0
-    return float(max(np.hypot(moved[0], moved[1]), receded))
+        moved.append(max(0.0, both - jitter_px) / size)
+        change = high - low
+        scaled.append(math.copysign(max(0.0, abs(change) - 2 * jitter_px), change) / size)
+    zoomed = min(abs(scaled[0]), abs(scaled[1])) if scaled[0] * scaled[1] > 0 else 0.0
+    return max(math.hypot(moved[0], moved[1]), zoomed)
 
 
 def ground_contact(box: XYXY) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date, datetime, time
 from functools import cached_property
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from pydantic import (
 )
 from shapely.geometry import Polygon
 
+from ingest.ground import LocalFrame, contradiction, mirrored
 from ingest.schedule import ALWAYS, Exemption, Schedule, parse_schedule
 from ingest.types import EventKind, ZoneKind
 from ingest.zones import DWELL_S, EVENTS_OF, XY, Zone, crossing_edges
@@ -27,6 +29,7 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
 Latitude = Annotated[Number, Field(ge=-90, le=90)]
 Longitude = Annotated[Number, Field(ge=-180, le=180)]
+GROUND_POINT_MAX_M = 2000.0  # from the camera; further off it is a typing error
 Identifier = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f/\\]+$")]
 
 
@@ -159,12 +162,40 @@ class Camera(Table):
             raise ValueError("all, or all but one, lie on one line on the map; check their lat and lon")
         return points
 
+    @model_validator(mode="after")
+    def _surveyed(self) -> Camera:
+        frame = LocalFrame(self.lat, self.lon)
+        ground = [frame.to_metres(point.lat, point.lon) for point in self.ground_points]
+        for number, place in enumerate(ground, start=1):
+            if (away_m := math.hypot(*place)) > GROUND_POINT_MAX_M:
+                where = f"`ground_points` entry {number} lies {away_m / 1000:.1f} km from the camera"
+                raise ValueError(f"{where}; check lat and lon of both")
+        wrong = contradiction([point.xy for point in self.ground_points], ground) if ground else None
+        if wrong:
+            raise ValueError(f"`ground_points` {wrong}")
+        return self
+
     @field_validator("zone")
     @classmethod
     def _named_once(cls, zones: tuple[ZoneTable, ...]) -> tuple[ZoneTable, ...]:
         if twice := _twice([zone.id for zone in zones]):
             raise ValueError(f"zone {twice!r} is listed twice; give every zone of a camera its own id")
         return zones
+
+    def doubts(self) -> tuple[str, ...]:
+        """Say what is possible but probably not meant, one sentence each; for `doctor` and the start of a run."""
+        frame = LocalFrame(self.lat, self.lon)
+        ground = [frame.to_metres(point.lat, point.lon) for point in self.ground_points]
+        found = []
+        if ground and mirrored([point.xy for point in self.ground_points], ground):
+            found.append(
+                f"camera '{self.id}': `ground_points` show the street mirrored; check their lat and lon."
+            )
+        if not any(zone.events for zone in self.zones):
+            found.append(
+                f"camera '{self.id}': no zone that is watched for anything; no case can come from it."
+            )
+        return tuple(found)
 
     @cached_property
     def zones(self) -> tuple[Zone, ...]:

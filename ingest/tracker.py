@@ -40,10 +40,10 @@ GROUPS = {
 SCORE_LOW = 0.1
 SCORE_MIN = 0.25  # for a class without a threshold of its own
 DUPLICATE_IOU = 0.7  # two boxes of one group above this are one thing seen twice
-REST_S = 1.0  # a thing stands when it has not moved for this long ...
+REST_S = 1.6  # a thing stands when it has not moved for this long ...
 REST_HITS = 3  # ... in at least so many frames
 REST_SIZES = 0.12  # movement, in own sizes, that is still standing: half a metre for a car
-JITTER_PX = 3.0  # movement of an edge that is noise, at 640 px frame width
+JITTER_PX = 1.0  # movement of an edge that is noise, at 640 px frame width
 VOTE_HALF_S = 5.0  # age at which a label's vote counts half
 VOTE_LEAD = 1.5  # a label takes over when its votes are so many times the present one's
 

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 
 RULES: dict[EventKind, str] = {
     EventKind.ILLEGAL_PARKING: "ingest.rules.parking:IllegalParking",
+    EventKind.STREET_VENDING: "ingest.rules.vending:Vending",
+    EventKind.SHOP_OVERFLOW: "ingest.rules.vending:Vending",
+    EventKind.EXPOSED_GARBAGE: "ingest.rules.waste:Waste",
+    EventKind.ROAD_LITTER: "ingest.rules.waste:Waste",
+    EventKind.GREEN_BELT_LITTER: "ingest.rules.waste:Waste",
+    EventKind.BIN_OVERFLOW: "ingest.rules.bin_overflow:BinOverflow",
+    EventKind.FLYING_WIRE: "ingest.rules.flying_wire:FlyingWire",
 }
 """Event kind -> "module:Class"; kinds that share a class share one rule, so that one thing is judged once."""
 

@@ -27,7 +27,6 @@ class PlaceBook:
         source_id: camera, part of every event id.
         tz: time zone of the schedules.
         zones: of the camera.
-        seen_min: share of the frames since its start in which a thing must have been seen to be reported.
         contained: share of a box inside another from which the two are one thing, as a tricycle under its
             stall; None if only boxes that cover each other are.
     """
@@ -38,12 +37,11 @@ class PlaceBook:
         tz: tzinfo,
         zones: Sequence[Zone],
         *,
-        seen_min: float = 0.0,
         contained: float | None = None,
     ) -> None:
         self._source_id, self._tz = source_id, tz
         self._zones = {zone.id: zone for zone in zones}
-        self._seen_min, self._contained = seen_min, contained
+        self._contained = contained
         self._places: list[Place] = []
         self._first_boxes: dict[int, XYXY] = {}
         self._at: datetime | None = None
@@ -81,8 +79,8 @@ class PlaceBook:
         jitter_px = JITTER_PX * max(1.0, max(scene.wh) / 640)
         held = self._match(claims, jitter_px)
         for place in self._places:
-            place.looked += 1
-            if claim := held.get(id(place)):
+            claim = held.get(id(place))
+            if claim and (claim.counts or place.known):
                 place.see(claim, scene.at, active=self._active(place.standing.zone, scene.at))
                 self._rezone(place, claim, scene.at)
             else:
@@ -186,7 +184,6 @@ class PlaceBook:
         standing = self._choose(claim.standings, at)
         place = Place(claim.track.anchor or claim.track.xyxy, claim.since, standing, claim.track.label, at)
         place.see(claim, at, active=False)
-        place.looked = 1
         if self._active(standing.zone, at) and self._active(standing.zone, claim.since):
             place.dwell_s = max(0.0, (at - claim.since).total_seconds())
         return place
@@ -198,7 +195,7 @@ class PlaceBook:
                 return []
             return [self._event(place, EventPhase.ENDED, scene.at, scene.index, place.box)]
         counts = claim is not None and claim.counts and self._active(place.standing.zone, scene.at)
-        if claim is None or not counts or place.seen < self._seen_min * place.looked:
+        if claim is None or not counts or place.seen < claim.seen_min * place.looked:
             return []
         dwell_s = place.standing.zone.dwell_s
         if place.dwell_s >= dwell_s:

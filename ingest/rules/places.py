@@ -47,13 +47,15 @@ class Claim:
         track: the thing, seen in this very frame.
         standings: zones it stands in, the most telling first; none for a thing that may only keep its place.
         since: when it came to rest, or became what the rule looks for.
-        counts: whether it adds dwell; False keeps a reported place alive and does no more.
+        counts: whether it is what the rule looks for; False keeps a reported place alive and does no more.
+        seen_min: share of the frames since its start in which it must have been so to be reported, [0, 1].
     """
 
     track: Track
     standings: tuple[Standing, ...]
     since: datetime
     counts: bool = True
+    seen_min: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -108,6 +110,7 @@ class Place:
             self.dwell_s += min(gap, self.tolerance_s)
         self.last_seen, self.absent_s, self.unseen_s, self.left_s = at, 0.0, 0.0, 0.0
         self.score_sum, self.seen = self.score_sum + claim.track.score, self.seen + 1
+        self.looked += 1
         self.track_ids.add(claim.track.track_id)
         self.labels[claim.track.label] = self.labels.get(claim.track.label, 0.0) + claim.track.score
         self.label = max(self.labels, key=lambda name: self.labels[name])
@@ -116,6 +119,7 @@ class Place:
         """Count a frame in which the thing was not seen; `looked`: one would have seen it."""
         if looked:
             self.absent_s += elapsed_s
+            self.looked += 1
         else:
             self.unseen_s += elapsed_s
 
@@ -132,9 +136,10 @@ class Place:
         self.box = self.box[0] * x, self.box[1] * y, self.box[2] * x, self.box[3] * y
 
     def held_by(self, track: Track, jitter_px: float) -> bool:
-        """Say whether a track that was here before is here still."""
-        boxes = (track.xyxy,) if track.anchor is None else (track.xyxy, track.anchor)
-        return min(displacement(box, self.box, jitter_px) for box in boxes) <= SAME_SIZES
+        """Say whether a track that was here before is here still: hardly moved, or at rest again so near."""
+        if track.anchor is not None and iou(track.anchor, self.box) >= SAME_IOU:
+            return True
+        return displacement(track.xyxy, self.box, jitter_px) <= SAME_SIZES
 
     def fits(self, track: Track, jitter_px: float) -> bool:
         """Say whether another track at rest may be the thing that stood here."""
