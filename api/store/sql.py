@@ -41,6 +41,8 @@ from ingest.report import CaseReport, EventEnd
 log = logging.getLogger(__name__)
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
+UPGRADE_LOCK: Final = 0x6B657262
+"""Any number that no other program on the same database takes: "kerb"."""
 BUSY_TIMEOUT_MS: Final = 10_000
 WRITES: Final = "kerbwatch_writes"
 
@@ -58,8 +60,10 @@ class SqlStore:
         try:
             upgrade(self._engine)
         except CommandError as error:
+            self._engine.dispose()
             raise Failure(f"the store {_shown(url)} was written by a newer Kerbwatch: {error}") from error
         except DatabaseError as error:
+            self._engine.dispose()
             raise Failure(f"the store {_shown(url)} cannot be opened: {error.orig}.") from error
 
     @contextmanager
@@ -340,6 +344,8 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            connection.execute(select(func.pg_advisory_xact_lock(UPGRADE_LOCK)))
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
 
