@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 import shutil
@@ -46,6 +47,9 @@ BOOTSTRAP_ROUNDS = 1000
 PARITY_PICTURES = 64
 BASE_SET = "coco_mini"
 STALL_SET = "in_street_vendor"
+FEW_BOXES = 30
+THRESHOLD_OF_FEW = 0.30
+"""What a class with fewer labelled boxes than FEW_BOXES gets: chosen on them it would be noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,7 @@ def _fill(folder: Path, request: Request, version: int) -> None:
     folders = [entry["folder"] for entry in config["data"]["set"]]
     lists = look_at_lists(folder, request.data_root, folders, taxonomy)
     classes = score_by_class(lists, taxonomy)
-    score_min = {name: round(row["score_min"], 2) for name, row in classes.items()}
+    score_min = {name: row["score_min"] for name, row in classes.items()}
     write_spec({**dict.fromkeys(labels, 0.25), **score_min})
 
     metrics = {
@@ -153,7 +157,7 @@ def _fill(folder: Path, request: Request, version: int) -> None:
         "base": _compare_with_base(request.base, lists, taxonomy, request.data_root),
         "stalls_completed": _complete_stalls(lists, taxonomy, REPOSITORY / config["data"]["stalls_added"]),
         "stages": json.loads((request.run / "history.json").read_text(encoding="utf-8")),
-        "parity": asdict(_parity(request.weights, folder, lists)),
+        "parity": asdict(_parity(folder, lists)),
     }
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     described = REPOSITORY / "datasets" / dataset_name / "dataset.toml"
@@ -203,7 +207,9 @@ def score_by_class(lists: Sequence[ValList], taxonomy: Taxonomy) -> dict[str, di
 
 
 def _row(score: ClassScore, pictures: int, sets: list[str]) -> dict[str, Any]:
-    threshold = round(operating_threshold(score.matches), 2)
+    threshold = THRESHOLD_OF_FEW
+    if score.n >= FEW_BOXES:
+        threshold = math.floor(operating_threshold(score.matches) * 100) / 100
     precision, recall = score.precision_recall(threshold)
     low, high = bootstrap_interval(score.matches, BOOTSTRAP_ROUNDS)
     return {
@@ -281,10 +287,10 @@ def _with_boxes(picture: LabelledPicture, boxes: Any) -> LabelledPicture:
     )
 
 
-def _parity(weights: Path, folder: Path, lists: Sequence[ValList]) -> Any:
+def _parity(folder: Path, lists: Sequence[ValList]) -> Any:
     files = [file for entry in lists for file in entry.files]
     step = max(len(files) // PARITY_PICTURES, 1)
-    return measure_parity(weights, folder / "street.onnx", files[::step], SIDE_PX)
+    return measure_parity(folder / "street.pt", folder / "street.onnx", files[::step], SIDE_PX)
 
 
 def machine() -> str:

@@ -40,6 +40,8 @@ class StreetTrainer(DetectionTrainer):  # type: ignore[misc]
     """
 
     bf16 = True
+    stop_after = 0
+    """Epochs after which to end, whatever the schedule says; 0 for none."""
 
     def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:  # noqa: FBT001, FBT002
         """Build the network; the head keeps the base's rows for classes of the same name."""
@@ -57,6 +59,12 @@ class StreetTrainer(DetectionTrainer):  # type: ignore[misc]
     def validate(self) -> tuple[dict[str, float], float]:
         """Skip: nothing is chosen by the val lists while training."""
         return {}, 0.0
+
+    def save_metrics(self, metrics: dict[str, Any]) -> None:
+        """Write the epoch's row; ultralytics asks whether to stop right after it."""
+        super().save_metrics(metrics)
+        if self.stop_after and self.epoch + 1 >= self.stop_after:
+            self.stop = True
 
     def final_eval(self) -> None:
         """Skip: see validate."""
@@ -90,7 +98,7 @@ def train(config_path: Path, base: Path, data_root: Path | None, work: Path, *, 
 
     weights = base
     for stage in config["stage"]:
-        stage_yaml = mix_scenes(stage, data_yaml, work, run) if "scenes" in stage else data_yaml
+        stage_yaml = list_of_stage(stage, data_yaml, work, run)
         weights = train_stage(stage, config["train"], weights, stage_yaml, run, resume=resume)
         write_history(config["stage"], run)
     return weights
@@ -125,26 +133,32 @@ def build_set(data: dict[str, Any], base: Path, data_root: Path, run: Path) -> N
     (run / "dataset.json").write_text(json.dumps(asdict(census), indent=1) + "\n", encoding="utf-8")
 
 
-def mix_scenes(stage: dict[str, Any], data_yaml: Path, work: Path, run: Path) -> Path:
-    """Write the data.yaml of a stage that mixes rendered scenes into a share of the real pictures.
+def list_of_stage(stage: dict[str, Any], data_yaml: Path, work: Path, run: Path) -> Path:
+    """Write the picture list of one stage and the data.yaml that names it; give the latter.
+
+    Stage keys: `real_share` of the built list is drawn (seeded), `more` lists a set's pictures that many
+    times more, `scenes` is a folder below `work` whose rendered pictures are all added.
 
     Raises:
-        Failure: the rendered scenes are not there, or have other classes.
+        Failure: the rendered scenes have other classes.
+        WrongUse: the rendered scenes are not there.
     """
-    real = (run / "train.txt").read_text(encoding="utf-8").splitlines()
-    scenes = read_data_set(work / str(stage["scenes"]) / "data.yaml", "train")
     document = yaml.safe_load(data_yaml.read_text(encoding="utf-8"))
-    if scenes.names != tuple(document["names"].values()):
-        raise Failure(
-            f"{scenes.yaml_path}: its classes are not those of {data_yaml}; render the scenes again."
-        )
-    share = sorted(random.Random(0).sample(range(len(real)), round(len(real) * float(stage["real_share"]))))  # noqa: S311
+    built = (run / "train.txt").read_text(encoding="utf-8").splitlines()
+    share = round(len(built) * float(stage.get("real_share", 1.0)))
+    lines = random.Random(0).sample(built, share)  # noqa: S311 - a draw, not a secret
+    for folder, times in stage.get("more", {}).items():
+        lines += sorted({line for line in built if line.startswith(f"./images/{folder}/")}) * int(times)
+    if "scenes" in stage:
+        scenes = read_data_set(work / str(stage["scenes"]) / "data.yaml", "train")
+        if scenes.names != tuple(document["names"].values()):
+            raise Failure(f"{scenes.yaml_path}: its classes are not those of {data_yaml}; render them again.")
+        lines += [str(path.resolve()) for path in scenes.pictures] * int(stage.get("scenes_repeat", 1))
     name = f"train-{stage['name']}.txt"
-    lines = [real[i] for i in share] + [str(path.resolve()) for path in scenes.pictures]
     (run / name).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    mixed = run / f"data-{stage['name']}.yaml"
-    mixed.write_text(yaml.safe_dump({**document, "train": name}, sort_keys=False), encoding="utf-8")
-    return mixed
+    target = run / f"data-{stage['name']}.yaml"
+    target.write_text(yaml.safe_dump({**document, "train": name}, sort_keys=False), encoding="utf-8")
+    return target
 
 
 def write_history(stages: list[dict[str, Any]], run: Path) -> None:
@@ -154,10 +168,8 @@ def write_history(stages: list[dict[str, Any]], run: Path) -> None:
         folder = run / str(stage["name"])
         if not (folder / "done").is_file():
             continue
-        with (folder / "results.csv").open(encoding="utf-8") as file:
-            epochs = list(csv.DictReader(file))
-        mixed = run / f"train-{stage['name']}.txt"
-        lines = (mixed if mixed.is_file() else run / "train.txt").read_text(encoding="utf-8").splitlines()
+        epochs = finished_epochs(folder)
+        lines = (run / f"train-{stage['name']}.txt").read_text(encoding="utf-8").splitlines()
         rows.append(
             {
                 "name": stage["name"],
@@ -173,6 +185,15 @@ def write_history(stages: list[dict[str, Any]], run: Path) -> None:
     (run / "history.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
+def finished_epochs(folder: Path) -> list[dict[str, str]]:
+    """Give the rows of a stage's results.csv, one per finished epoch."""
+    path = folder / "results.csv"
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def train_stage(
     stage: dict[str, Any], common: dict[str, Any], start: Path, data_yaml: Path, run: Path, *, resume: bool
 ) -> Path:
@@ -180,13 +201,16 @@ def train_stage(
     folder = run / str(stage["name"])
     last = folder / "weights" / "last.pt"
     done = folder / "done"
-    if resume and done.is_file():
+    stop_after = int(stage.get("stop_after", stage["epochs"]))
+    if resume and last.is_file() and len(finished_epochs(folder)) >= stop_after:
+        done.touch()
         log.info("stage %s is done already", stage["name"])
         return last
     overrides = arguments_of(stage, common, start, data_yaml, folder)
     if resume and last.is_file():
         overrides["resume"] = str(last)
     trainer = StreetTrainer(overrides=overrides)
+    trainer.stop_after = stop_after
     trainer.bf16 = bool(common.get("bf16", False))
     trainer.train()
     done.touch()
