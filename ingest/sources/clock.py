@@ -9,6 +9,10 @@ CAMERA_DRIFT = 100e-6
 """Camera clocks are quartz: up to about 100 ppm wrong."""
 
 
+EARLY_S = 0.015
+"""A frame that comes this much earlier than any before belongs to a burst."""
+
+
 class StreamClock:
     """Seconds since the first frame of a stream, increasing; survives missing and backward times.
 
@@ -51,6 +55,8 @@ class LiveClock:
     time) seen on this connection: the frame that was delayed least. The offset may rise by `CAMERA_DRIFT`, so
     a slow camera clock is followed and a fast one as well; network or decoder backlog is not taken for time.
     A frame never comes before the last one, over reconnects too.
+
+    `settled` is false while frames come faster than they were taken: old ones, sent from the last key frame on.
     """
 
     def __init__(self, step_s: float = 0.001) -> None:
@@ -59,11 +65,13 @@ class LiveClock:
         self._raw_s: float | None = None
         self._last_s: float | None = None
         self.lag_s = 0.0
+        self.settled = False
 
     def connected(self) -> None:
         """Forget the offset: a new connection counts presentation times anew."""
         self._offset_s = None
         self._raw_s = None
+        self.settled = False
 
     def seconds(self, raw_s: float | None, arrived_s: float) -> float:
         """Give the frame's time in the scale of `arrived_s`.
@@ -78,9 +86,11 @@ class LiveClock:
             self._offset_s = None
         if self._offset_s is None or self._raw_s is None:
             self._offset_s = arrived_s - raw_s
+            self.settled = False
         else:
-            drift = CAMERA_DRIFT * (raw_s - self._raw_s)
-            self._offset_s = min(self._offset_s + drift, arrived_s - raw_s)
+            drifted = self._offset_s + CAMERA_DRIFT * (raw_s - self._raw_s)
+            self._offset_s = min(drifted, arrived_s - raw_s)
+            self.settled = drifted - self._offset_s < EARLY_S
         self._raw_s = raw_s
         self.lag_s = arrived_s - raw_s - self._offset_s
         return self._monotone(raw_s + self._offset_s)
