@@ -45,7 +45,9 @@ class OnnxBackend:
                 str(path), settings, providers=["CPUExecutionProvider"]
             )
         except _errors_of(onnxruntime) as error:
-            raise Failure(f"{path} of model {spec.ref} cannot be read by ONNX Runtime: {error}.") from error
+            raise Failure(
+                f"{path} of model {spec.ref} cannot be read by ONNX Runtime: {str(error).rstrip('.')}."
+            ) from error
         self._input = self._session.get_inputs()[0].name
         shape = self._session.get_outputs()[0].shape
         rows = shape[1] if len(shape) == 3 else 0

@@ -123,7 +123,7 @@ class OpenVinoBackend:
 
 def _plan(options: Options) -> tuple[int, dict[str, str | int]]:
     """Give how many requests run side by side, and OpenVINO's configuration."""
-    threads = options.threads or len(os.sched_getaffinity(0))
+    threads = options.threads or _cores()
     config: dict[str, str | int] = {
         "INFERENCE_PRECISION_HINT": options.precision,
         "INFERENCE_NUM_THREADS": threads,
@@ -133,6 +133,13 @@ def _plan(options: Options) -> tuple[int, dict[str, str | int]]:
         config["NUM_STREAMS"] = threads
         return threads, config
     return 2, config  # the second request keeps the device busy while the first one's boxes are read
+
+
+def _cores() -> int:
+    """Give the cores this process may use; where the system does not tell (macOS), all there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _rows(model: Any) -> int | None:

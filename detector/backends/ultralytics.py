@@ -21,6 +21,18 @@ from detector.registry import weights
 from detector.spec import ModelSpec
 from detector.types import FloatArray, Image
 
+# What unpickling something else than a checkpoint ends in.
+_LOADING_ERRORS = (
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+)
+
 
 class UltralyticsBackend:
     """The checkpoint's network on CUDA, else on the CPU."""
@@ -52,7 +64,7 @@ class UltralyticsBackend:
         torch = self._torch
         # One at a time: the head keeps the anchors of the last input size, which two threads would mix up.
         with self._lock, torch.inference_mode():
-            given = torch.from_numpy(np.ascontiguousarray(canvases)).to(self._device)
+            given = torch.from_numpy(np.require(canvases, requirements=("C", "W"))).to(self._device)
             planes = given.flip(3).permute(0, 3, 1, 2).contiguous().to(getattr(torch, self._dtype)) / 255
             raw = self._network(planes)
             raw = raw[0] if isinstance(raw, (tuple, list)) else raw
@@ -69,8 +81,9 @@ class UltralyticsBackend:
         try:
             checkpoint = self._torch.load(path, map_location="cpu", weights_only=False)
             network = (checkpoint.get("ema") or checkpoint["model"]).float().fuse(verbose=False)
-        except (RuntimeError, pickle.UnpicklingError, AttributeError, KeyError, ModuleNotFoundError) as error:
-            raise Failure(f"{path} of model {ref} is no ultralytics checkpoint: {error}.") from error
+        except _LOADING_ERRORS as error:
+            why = str(error).rstrip(".") or type(error).__name__
+            raise Failure(f"{path} of model {ref} is no ultralytics checkpoint: {why}.") from error
         return network.to(self._device, getattr(self._torch, self._dtype)).eval()
 
 
