@@ -60,7 +60,12 @@ class CaseMap:
 
     def _draw_case(self, place: Place) -> None:
         spot = [place.lat, place.lon]
-        area = {"radius": place.error_m, "weight": 1, "color": place.colour, "className": "kw-map-error"}
+        area = {
+            "radius": place.error_m,
+            "weight": 1,
+            "color": place.colour,
+            "className": "kw-map-error",
+            "interactive": False,
+        }
         self._map.generic_layer(name="circle", args=[spot, area])
-        dot = {"radius": 9, "weight": 3, "color": "#0f172a", "fillColor": place.colour, "fillOpacity": 1}
-        self._map.generic_layer(name="circleMarker", args=[spot, {**dot, "className": "kw-map-case"}])
+        self._map.marker(latlng=(place.lat, place.lon), options={"interactive": False, "keyboard": False})

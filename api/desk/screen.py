@@ -268,7 +268,7 @@ class Screen:
     def _show_map(self, case: Case) -> None:
         step = self._map.show(views.place_of(case), views.places_near(case, self._desk.cases))
         note = "" if self._options.tiles else self._say("map_none", step=step)
-        self._map_note.show(place=views.location_text(case), note=note)
+        self._map_note.show(note=note)
 
     def _show_bar(self, case: Case) -> None:
         desk = self._desk

@@ -196,6 +196,7 @@ def facts_of(case: Case, lang: Lang, zone: tzinfo) -> list[tuple[str, str]]:
         ("fact.method", f"{say(lang, f'method.{report.location.method}')} · {report.location.crs}"),
         ("fact.confidence", say(lang, "confidence_short", percent=percent(report.confidence))),
         ("fact.model", f"{report.model} · {report.label}"),
+        ("fact.case", str(case.case_id)[:8]),
     ]
     if report.site:
         facts.insert(3, ("fact.site", report.site))
@@ -224,7 +225,7 @@ def decision_of(case: Case, lang: Lang, zone: tzinfo) -> str:
         if review.reason and review.operator != AUTO:
             parts.append(say_or(lang, f"reason.{review.reason}", review.reason))
     if case.dispatch is not None:
-        parts.append(f"{say(lang, 'fact.dispatch')}: {dispatch_text(case.dispatch, lang)}")
+        parts.append(say(lang, "dispatch.line", text=dispatch_text(case.dispatch, lang)))
     return " · ".join(parts)
 
 

@@ -58,7 +58,7 @@ class CaseClip(Part, component="case_clip.js"):
 
 
 class MapNote(Part, component="map_note.js"):
-    """What the map shows and what it lacks."""
+    """What the map lacks."""
 
 
 class DecisionBar(Part, component="decision_bar.js"):

@@ -27,10 +27,13 @@ export default {
           <span class="kw-row-text">
             <span class="kw-row-top">
               <span class="kw-row-kind">{{ row.kind }}</span>
-              <span class="kw-chip" :class="'kw-status-' + row.status">{{ row.statusName }}</span>
+              <span class="kw-row-confidence">{{ row.confidence }}</span>
             </span>
             <span class="kw-row-place" :title="row.place">{{ row.place }}</span>
-            <span class="kw-row-end"><time>{{ row.time }}</time><span>{{ row.confidence }}</span></span>
+            <span class="kw-row-end">
+              <time>{{ row.time }}</time>
+              <span class="kw-chip" :class="'kw-status-' + row.status">{{ row.statusName }}</span>
+            </span>
           </span>
         </div>
         <p v-if="texts.more" class="kw-more">{{ texts.more }}</p>

@@ -29,15 +29,14 @@ export default {
     press(event) {
       const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
       if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || !this.keys.includes(key)) return;
-      if (this.belongsElsewhere(key)) return;
+      if (this.belongsElsewhere(event.target, key)) return;
       const verdict = this.verdicts.includes(key);
       if (verdict && (event.repeat || performance.now() - this.shownAt < SETTLE_MS)) return;
       if (ARROWS.includes(key) || key === "Enter") event.preventDefault();
       this.$emit("press", { key, shown: this.shown });
     },
-    belongsElsewhere(key) {
-      const focus = document.activeElement;
-      if (!focus || focus === document.body) return false;
+    belongsElsewhere(focus, key) {
+      // where the press began: a field that gives its focus up on Enter must not hand the same Enter on to the case
       if (TYPING.includes(focus.tagName) || focus.isContentEditable) return true;
       if (key === "Enter") return OWN_ENTER.includes(focus.tagName);
       return ARROWS.includes(key) && focus.tagName === "VIDEO";

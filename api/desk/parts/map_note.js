@@ -1,5 +1,5 @@
-// What the map shows and what it lacks.
+// What the map lacks.
 export default {
-  template: `<div class="kw-map-note"><span :title="place">{{ place }}</span><span :title="note">{{ note }}</span></div>`,
-  props: { place: { type: String, default: "" }, note: { type: String, default: "" } },
+  template: `<div v-if="note" class="kw-map-note">{{ note }}</div>`,
+  props: { note: { type: String, default: "" } },
 };
