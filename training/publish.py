@@ -37,7 +37,7 @@ from training.metrics import (
     score_classes,
 )
 from training.release import card, model_toml
-from training.train import read_config
+from training.stages import read_config
 from training.yolo_data import DataSet, read_data_set, xyxy_px
 
 REPOSITORY = CLASSES_FILE.parent.parent

@@ -1,0 +1,113 @@
+"""What needs torch: the operators' stand-in, the bf16 network, the export. Skipped without the extra [train]."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs pip install 'kerbwatch[train]'")
+pytest.importorskip("ultralytics", reason="needs pip install 'kerbwatch[train]'")
+pytest.importorskip("onnx", reason="needs pip install 'kerbwatch[train]'")
+
+pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def prepared() -> None:
+    from training.torchvision_shim import install
+
+    install()
+
+
+def a_model(classes: int = 3):
+    from ultralytics.nn.tasks import DetectionModel
+
+    torch.manual_seed(0)
+    model = DetectionModel("yolo11n.yaml", nc=classes, verbose=False)
+    model.args = {"task": "detect"}
+    for module in model.modules():  # statistics as after training, so that fusing has something to do
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_var.uniform_(0.5, 2.0)
+            module.weight.data.uniform_(0.5, 1.5)
+    return model.eval()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 50])
+def test_greedy_nms_equals_the_plain_algorithm(count: int) -> None:
+    from detector.nms import nms
+    from training.torchvision_shim import greedy_nms
+
+    random = np.random.default_rng(count)
+    low = random.uniform(0, 100, (count, 2))
+    boxes = np.concatenate([low, low + random.uniform(5, 60, (count, 2))], axis=1).astype(np.float32)
+    scores = random.permutation(count).astype(np.float32) / max(count, 1)
+    ours = greedy_nms(torch.from_numpy(boxes), torch.from_numpy(scores), 0.5).tolist()
+    assert ours == nms(boxes, scores, np.zeros(count, np.int64), 0.5).tolist()
+
+
+def test_export_computes_what_the_slim_checkpoint_computes(tmp_path: Path) -> None:
+    import cv2
+
+    from training.export import export_onnx, load_checkpoint, measure_parity, save_slim
+
+    model = a_model()
+    model.names = dict(enumerate(("person", "bin", "stall")))
+    raw = tmp_path / "raw.pt"
+    torch.save({"model": model, "train_args": {}}, raw)
+    slim, onnx_path = tmp_path / "street.pt", tmp_path / "street.onnx"
+    save_slim(load_checkpoint(raw).model, slim, 64)
+    export_onnx(slim, onnx_path, 64)
+    random = np.random.default_rng(0)
+    pictures = []
+    for index in range(3):
+        pictures.append(tmp_path / f"{index}.png")
+        cv2.imwrite(str(pictures[-1]), random.integers(0, 255, (48, 64, 3), dtype=np.uint8))
+    parity = measure_parity(slim, onnx_path, pictures, 64, score_min=0.0)
+    assert parity.pictures == 3
+    assert parity.box_px_max < 0.01
+    assert parity.score_max < 1e-4
+    assert onnx_path.stat().st_size < 0.55 * 4 * sum(p.numel() for p in model.parameters()) + 300_000
+
+
+def test_slim_checkpoint_keeps_no_paths_of_the_machine(tmp_path: Path) -> None:
+    from training.export import save_slim
+
+    model = a_model()
+    model.args = {"data": "/secret/place/data.yaml", "task": "detect"}
+    save_slim(model, tmp_path / "street.pt", 64)
+    assert b"/secret/place" not in (tmp_path / "street.pt").read_bytes()
+
+
+def test_no_checkpoint_is_one_sentence(tmp_path: Path) -> None:
+    from detector.errors import Failure
+    from training.export import load_checkpoint
+
+    with pytest.raises(Failure, match="there are no weights"):
+        load_checkpoint(tmp_path / "none.pt")
+    (tmp_path / "text.pt").write_text("no weights")
+    with pytest.raises(Failure, match="no checkpoint that can be loaded"):
+        load_checkpoint(tmp_path / "text.pt")
+
+
+def test_bf16_network_trains_in_fp32_and_turns_plain_again() -> None:
+    from ultralytics.cfg import get_cfg
+    from ultralytics.nn.tasks import DetectionModel
+
+    from training.network import Bf16Model, as_plain
+
+    model = a_model().train()
+    model.args = get_cfg()
+    model.__class__ = Bf16Model
+    batch = {
+        "img": torch.rand(2, 3, 64, 64),
+        "cls": torch.zeros(2, 1),
+        "bboxes": torch.full((2, 4), 0.5),
+        "batch_idx": torch.arange(2.0),
+    }
+    loss, _ = model(batch)
+    assert loss.dtype == torch.float32
+    loss.sum().backward()
+    assert all(p.grad is None or p.grad.dtype == torch.float32 for p in model.parameters())
+    assert type(as_plain(model)) is DetectionModel
