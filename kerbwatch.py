@@ -57,6 +57,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"kerbwatch: there is no verb {args[0]!r}; kerbwatch --help lists them.", file=sys.stderr)
         return 2
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    for chatty in ("httpx2", "httpcore2"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         return resolve(VERBS[args[0]][0])(args[1:])
     except Failure as failure:

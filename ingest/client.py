@@ -131,8 +131,24 @@ class ApiClient:
         """
         return self._post(f"/v1/reports/{report_id}/ended", body)
 
-    def _post(self, path: str, body: str) -> dict[str, Any]:
-        answer = self._send("POST", path, body.encode(), {"Content-Type": "application/json"}, {})
+    def get_case(self, case_id: str) -> dict[str, Any]:
+        """Give one case.
+
+        Raises:
+            TryLater, Refused: it cannot be had (now), or there is none.
+        """
+        return self._case(self._send("GET", f"/v1/cases/{case_id}", b"", {}, {}))
+
+    def open_cases(self, source_id: str) -> list[dict[str, Any]]:
+        """Give the cases of a camera whose thing has not been seen to leave, newest first, at most 200.
+
+        Raises:
+            TryLater, Refused: they cannot be had (now).
+        """
+        answer = self._send("GET", "/v1/cases", b"", {}, {"source_id": source_id, "limit": "200"})
+        return [case for case in self._case(answer)["cases"] if case["ended_at"] is None]
+
+    def _case(self, answer: bytes) -> dict[str, Any]:
         try:
             case = json.loads(answer)
         except ValueError:
@@ -140,6 +156,9 @@ class ApiClient:
         if not isinstance(case, dict):
             raise TryLater(f"{self.url} answered something that is no case; is it the Kerbwatch API?")
         return case
+
+    def _post(self, path: str, body: str) -> dict[str, Any]:
+        return self._case(self._send("POST", path, body.encode(), {"Content-Type": "application/json"}, {}))
 
     def _send(
         self, method: str, path: str, body: bytes, headers: dict[str, str], params: dict[str, str]

@@ -34,7 +34,9 @@ def _package(name: str, needed: bool, remedy: str) -> Finding:  # noqa: FBT001
 def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
     ok = sys.version_info >= (3, 11)
-    return Finding("python", ok, needed=True, text=version if ok else f"{version} is too old: use 3.11 or newer")
+    return Finding(
+        "python", ok, needed=True, text=version if ok else f"{version} is too old: use 3.11 or newer"
+    )
 
 
 def _model(reference: str) -> Finding:
@@ -44,7 +46,9 @@ def _model(reference: str) -> Finding:
         spec = resolve(reference)
     except Failure as failure:
         return Finding("model", ok=False, needed=True, text=str(failure))
-    return Finding("model", ok=True, needed=True, text=f"{reference} is {spec.name}@{spec.version}, hashes as published")
+    return Finding(
+        "model", ok=True, needed=True, text=f"{reference} is {spec.name}@{spec.version}, hashes as published"
+    )
 
 
 def _encoder() -> Finding:
@@ -54,7 +58,9 @@ def _encoder() -> Finding:
         ok = "libx264" in av.codecs_available
     except ImportError:
         ok = False
-    return Finding("h264", ok, needed=True, text="libx264 in PyAV" if ok else "missing: pip install av (with libx264)")
+    return Finding(
+        "h264", ok, needed=True, text="libx264 in PyAV" if ok else "missing: pip install av (with libx264)"
+    )
 
 
 def _devices() -> Finding:
@@ -72,11 +78,15 @@ def _folder(data: Path) -> Finding:
     while not place.exists() and place != place.parent:
         place = place.parent
     if not os.access(place, os.W_OK):
-        return Finding("data", ok=False, needed=True, text=f"{place} is not writable: choose another --data folder")
+        return Finding(
+            "data", ok=False, needed=True, text=f"{place} is not writable: choose another --data folder"
+        )
     free = shutil.disk_usage(place).free
     ok = free >= FREE_BYTES_MIN
     text = f"{data}: {free / 1e9:.0f} GB free"
-    return Finding("data", ok, needed=True, text=text if ok else f"{text}, want 2 GB: make room or choose --data")
+    return Finding(
+        "data", ok, needed=True, text=text if ok else f"{text}, want 2 GB: make room or choose --data"
+    )
 
 
 def _port(port: int) -> Finding:
@@ -91,7 +101,9 @@ def _port(port: int) -> Finding:
 
 def _program(name: str, use: str) -> Finding:
     path = shutil.which(name)
-    return Finding(name, path is not None, needed=False, text=path or f"missing: only for {use} (apt-get install {name})")
+    return Finding(
+        name, path is not None, needed=False, text=path or f"missing: only for {use} (apt-get install {name})"
+    )
 
 
 def examine(model: str, data: Path, port: int) -> list[Finding]:
@@ -104,9 +116,13 @@ def examine(model: str, data: Path, port: int) -> list[Finding]:
         lambda: _folder(data),
         lambda: _port(port),
         lambda: _package("nicegui", needed=True, remedy="pip install nicegui"),
-        lambda: _package("onnxruntime", needed=False, remedy="only for --backend onnx: pip install 'kerbwatch[onnx]'"),
+        lambda: _package(
+            "onnxruntime", needed=False, remedy="only for --backend onnx: pip install 'kerbwatch[onnx]'"
+        ),
         lambda: _package("torch", needed=False, remedy="only for training: pip install 'kerbwatch[train]'"),
-        lambda: _package("ultralytics", needed=False, remedy="only for training: pip install 'kerbwatch[train]'"),
+        lambda: _package(
+            "ultralytics", needed=False, remedy="only for training: pip install 'kerbwatch[train]'"
+        ),
         lambda: _program("chromium", "the browser tests"),
     )
     return [look() for look in looks]

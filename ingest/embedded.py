@@ -1,4 +1,4 @@
-"""The embedded default: the API as a child process, so that one command does everything and one crash is one crash.
+"""The embedded default: the API as a child process, so that one command does everything.
 
 `ingest` may not import `api`; it starts it as any other program and talks HTTP to it like any other machine.
 """
@@ -13,9 +13,9 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Self
 
-from detector.errors import Failure
+from detector.errors import Failure, WrongUse
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,8 @@ class EmbeddedApi:
             process.wait()
             reader.join(timeout=5)
             said = lines[-1].strip() if lines else f"it ended with code {process.returncode} and said nothing"
-            raise Failure(f"the API did not start: {said}")
+            kind = WrongUse if process.returncode == WrongUse.exit_code else Failure
+            raise kind(f"the API did not start: {said}")
         return process, str(json.loads(ready)["url"]).rstrip("/")
 
     @property
@@ -96,7 +97,7 @@ class EmbeddedApi:
             self._process.kill()
             self._process.wait()
 
-    def __enter__(self) -> EmbeddedApi:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

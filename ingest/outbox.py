@@ -171,7 +171,7 @@ class Outbox:
     def flush(self, timeout_s: float = 30.0) -> list[tuple[str, dict[str, Any]]]:
         """Wait until everything is sent or dead, at most so long; give the receipts."""
         until = time.monotonic() + timeout_s
-        while self._underway() and time.monotonic() < until:
+        while self.underway() and time.monotonic() < until:
             if self._thread is None and (self._client is None or self.send_one()):
                 continue
             with self._changed:
@@ -393,7 +393,8 @@ class Outbox:
         except sqlite3.Error as error:
             raise _cannot_use(self.path, error) from error
 
-    def _underway(self) -> int:
+    def underway(self) -> int:
+        """Give how many letters are still to be sent and are not held up by a dead one."""
         with self._lock:
             row = self._db.execute(UNDERWAY).fetchone()
         return int(row[0])

@@ -118,7 +118,10 @@ def report_id_of(source_id: str, kind: str, zone_id: str, place: str, started_at
     """Give the id of the report of one thing: the same thing, seen again by a second run, has the same.
 
     Args:
-        source_id: camera. kind: event kind. zone_id: zone. place: quantised place of the thing in the picture.
+        source_id: camera.
+        kind: event kind.
+        zone_id: zone.
+        place: quantised place of the thing in the picture.
         started_at: aware; when it came to rest, rounded by the caller to what a second run reproduces.
 
     Source: RFC 9562, version 5.

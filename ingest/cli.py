@@ -1,0 +1,214 @@
+"""The verbs that watch: demo, run, serve, doctor."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from detector.errors import Failure, WrongUse
+from ingest.config import load_site
+from ingest.deploy import ApiChoice, Json, table_of
+from ingest.doctor import examine
+from ingest.session import Job, camera_for, demo_one, run_one, serve_site
+
+log = logging.getLogger(__name__)
+
+DEMO_FOLDER = Path(__file__).resolve().parents[1] / "datasets" / "demo"
+DEMO_CONFIRM = ("illegal_parking", "bin_overflow", "exposed_garbage")
+"""Kinds that the demo confirms by itself; the others wait for the person at the page."""
+DEFAULT_DATA = "kerbwatch-data"
+DEFAULT_PORT = 8765
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--data", type=Path, help=f"folder of cases, evidence and outbox (default: {DEFAULT_DATA})")
+    add("--model", help="name@version or name@alias (default: the camera's, street@production)")
+    add("--backend", default="openvino", help="openvino (default), onnx, ultralytics")
+    add(
+        "--precision",
+        default="f32",
+        choices=("f32", "bf16", "f16"),
+        help="f32 repeats exactly; bf16 is faster",
+    )
+    add("--gate", default="every", help="which frames are analysed: every (default), motion")
+    add("--api", metavar="URL", help="send to an API elsewhere instead of one beside this process")
+    add(
+        "--token", default=os.environ.get("KERBWATCH_TOKEN", ""), help="its bearer token (or KERBWATCH_TOKEN)"
+    )
+    add(
+        "--auto-confirm",
+        action="append",
+        default=[],
+        metavar="KIND[:SCORE]",
+        help="confirm reports of this kind, at or above this score, without a person; repeatable",
+    )
+    add("--dispatch", choices=("none", "sandbox", "webhook"), help="where confirmed cases go")
+    add("--dispatch-url", metavar="URL", help="the platform's address, for --dispatch webhook")
+    add("--dispatch-secret", metavar="whsec_…", help="its secret (better: KERBWATCH_DISPATCH_SECRET)")
+
+
+def _api_choice(args: argparse.Namespace, dispatch: str, port: int, confirm: Iterable[str]) -> ApiChoice:
+    """Say which API is meant, and refuse options that only an embedded one could follow."""
+    embedded = {
+        "--auto-confirm": args.auto_confirm,
+        "--dispatch": args.dispatch,
+        "--dispatch-url": args.dispatch_url,
+    }
+    if args.api:
+        if given := [name for name, value in embedded.items() if value]:
+            raise WrongUse(f"{given[0]} is a setting of the API: set it where {args.api} runs, not here.")
+        return ApiChoice(url=args.api, token=args.token)
+    options = [word for kind in confirm for word in ("--auto-confirm", kind)]
+    if args.dispatch_url:
+        dispatch = args.dispatch or "webhook"
+        options += ["--dispatch-url", args.dispatch_url]
+    if args.dispatch_secret:
+        options += ["--dispatch-secret", args.dispatch_secret]
+    return ApiChoice(token=args.token, port=port, options=("--dispatch", args.dispatch or dispatch, *options))
+
+
+def _job(args: argparse.Namespace, api: ApiChoice, data: Path) -> Job:
+    return Job(
+        data=data, api=api, model=args.model, backend=args.backend, precision=args.precision, gate=args.gate
+    )
+
+
+def run(argv: list[str]) -> int:
+    """Analyse one source and print its cases."""
+    parser = argparse.ArgumentParser(
+        prog="kerbwatch run",
+        description="Analyse one source with a site file, print a line per case, exit when it ends.",
+    )
+    parser.add_argument("source", metavar="SOURCE", help="video file, folder of pictures, or rtsp:// address")
+    parser.add_argument(
+        "--site", type=Path, required=True, help="site file (TOML): camera, zones, dwell times"
+    )
+    parser.add_argument("--camera", help="which camera of the site SOURCE is, where it has several")
+    parser.add_argument(
+        "--max-down", type=float, metavar="SECONDS", help="end after so long without the camera"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object per case on stdout")
+    _common(parser)
+    args = parser.parse_args(argv)
+
+    site, camera = camera_for(args.site, args.source, args.camera)
+    api = _api_choice(args, "none", 0, args.auto_confirm)
+    job = _job(args, api, args.data or Path(DEFAULT_DATA))
+    _stop_on_signals(job.stop)
+    cases = run_one(job, site, camera, args.max_down, _printer(as_json=args.json))
+    if not cases and not args.json:
+        print("no cases")
+    return 0
+
+
+def _printer(*, as_json: bool) -> Callable[[Json], None]:
+    def show(case: Json) -> None:
+        print(json.dumps(case, ensure_ascii=False) if as_json else table_of([case]), flush=True)
+
+    return show
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    """End cleanly on the first SIGTERM or SIGINT; the second one ends at once."""
+
+    def ask(_signum: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask)
+    signal.signal(signal.SIGINT, ask)
+
+
+def serve(argv: list[str]) -> int:
+    """Serve the API and the page, and analyse every camera of a site."""
+    parser = argparse.ArgumentParser(
+        prog="kerbwatch serve",
+        description="Serve the API and the page and analyse every camera of a site until stopped.",
+    )
+    parser.add_argument(
+        "--site", type=Path, help="site file (TOML); without one only the API and the page run"
+    )
+    parser.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help=f"of API and page (default {DEFAULT_PORT})"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--json", action="store_true", help="one JSON object per case on stdout")
+    _common(parser)
+    args = parser.parse_args(argv)
+
+    site = load_site(args.site) if args.site else None
+    api = _api_choice(args, "none", args.port, args.auto_confirm)
+    if not api.url:
+        api = ApiChoice(token=api.token, port=api.port, options=(*api.options, "--host", args.host))
+    job = _job(args, api, args.data or Path(DEFAULT_DATA))
+    _stop_on_signals(job.stop)
+    serve_site(job, site, _printer(as_json=args.json), lambda url: print(f"page: {url}/", file=sys.stderr))
+    return 0
+
+
+def demo(argv: list[str]) -> int:
+    """Run the shipped model on the demo clip, or on the user's own video."""
+    parser = argparse.ArgumentParser(
+        prog="kerbwatch demo",
+        description="Analyse the demo clip (or your own video), print its cases, post them to the sandbox "
+        "platform, and serve the page until stopped.",
+    )
+    parser.add_argument("--source", help="your own video, folder or rtsp:// address (needs --site)")
+    parser.add_argument("--site", type=Path, help="your own site file")
+    parser.add_argument("--camera", help="which camera of the site --source is, where it has several")
+    parser.add_argument("--once", action="store_true", help="exit after the clip instead of serving the page")
+    parser.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help=f"of the page (default {DEFAULT_PORT}; 0: any)"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object per case on stdout")
+    _common(parser)
+    args = parser.parse_args(argv)
+    if bool(args.source) != bool(args.site):
+        raise WrongUse("--source and --site go together: the site file says where your video's zones are.")
+    if args.api:
+        raise WrongUse("the demo has its own API; kerbwatch run --api sends to another one.")
+
+    site_file = args.site or DEMO_FOLDER / "site.toml"
+    site, camera = camera_for(site_file, args.source, args.camera)
+    data = args.data or Path(DEFAULT_DATA) / f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    api = _api_choice(args, "sandbox", 0 if args.once else args.port, args.auto_confirm or DEMO_CONFIRM)
+    job = _job(args, api, data)
+    _stop_on_signals(job.stop)
+    demo_one(job, site, camera, once=args.once, show=_printer(as_json=args.json), say=_say)
+    return 0
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def doctor(argv: list[str]) -> int:
+    """Say what is missing on this machine, one line each."""
+    parser = argparse.ArgumentParser(prog="kerbwatch doctor", description="What this machine has and lacks.")
+    parser.add_argument("--model", default="street@production", help="model to look at")
+    parser.add_argument("--data", type=Path, default=Path(DEFAULT_DATA), help="data folder to look at")
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port to look at")
+    parser.add_argument("--json", action="store_true", help="one JSON object per line")
+    args = parser.parse_args(argv)
+    findings = examine(args.model, args.data, args.port)
+    for finding in findings:
+        mark = "ok" if finding.ok else "MISSING" if finding.needed else "-"
+        if args.json:
+            row = {"name": finding.name, "ok": finding.ok, "needed": finding.needed, "text": finding.text}
+            print(json.dumps(row, ensure_ascii=False))
+        else:
+            print(f"{mark:<8}{finding.name:<12}{finding.text}")
+    if all(finding.ok for finding in findings if finding.needed):
+        return 0
+    raise Failure("something that Kerbwatch needs is missing; see above.")

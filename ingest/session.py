@@ -1,0 +1,238 @@
+"""One command's worth of watching: cameras, detectors, an uplink, and the API where it is embedded."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from detector.backends import Precision
+from detector.detector import Detector, open_detector
+from detector.errors import Failure, WrongUse
+from ingest.config import load_site
+from ingest.deploy import ApiChoice, Json, check_data, opened_api, with_paths
+from ingest.gate import open_gate
+from ingest.pipeline import Pipeline, assemble
+from ingest.site import Camera, Site
+from ingest.sources import Source, SourceSettings, kind_of, open_source
+from ingest.uplink import Uplink
+
+log = logging.getLogger(__name__)
+
+RESTART_S = 10.0
+"""Pause before a live camera whose pipeline failed is tried again."""
+
+Show = Callable[[Json], None]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the command line said, for all cameras of the command."""
+
+    data: Path
+    api: ApiChoice
+    model: str | None = None
+    backend: str = "openvino"
+    precision: Precision = "f32"
+    gate: str = "every"
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+def camera_for(site_file: Path, source: str | None, camera_id: str | None) -> tuple[Site, Camera]:
+    """Find which camera of the site file a source is.
+
+    Args:
+        site_file: TOML.
+        source: file, folder or address given by the user; None takes the camera's own.
+        camera_id: the camera's id, needed where the site has several and none has this source.
+
+    Raises:
+        WrongUse: the site file is wrong, or it is not clear which camera is meant.
+    """
+    site = load_site(site_file)
+    camera = _named(site, site_file, camera_id) if camera_id else _only(site, site_file, source)
+    chosen = source or camera.source
+    if chosen is None:
+        raise WrongUse(
+            f"{site_file}: camera '{camera.id}' has no `source`; add one or name it on the command line."
+        )
+    kind_of(chosen)  # says at once what cannot be read
+    return site, camera.model_copy(update={"source": chosen})
+
+
+def _named(site: Site, site_file: Path, camera_id: str) -> Camera:
+    try:
+        return site.camera(camera_id)
+    except KeyError as error:
+        known = ", ".join(camera.id for camera in site.cameras)
+        raise WrongUse(f"{site_file} has no camera '{camera_id}'; it has {known}.") from error
+
+
+def _only(site: Site, site_file: Path, source: str | None) -> Camera:
+    if len(site.cameras) == 1:
+        return site.cameras[0]
+    same = [camera for camera in site.cameras if source and _same_source(camera.source, source)]
+    if len(same) == 1:
+        return same[0]
+    known = ", ".join(camera.id for camera in site.cameras)
+    raise WrongUse(f"{site_file} has {len(site.cameras)} cameras ({known}); say which one with --camera.")
+
+
+def _same_source(own: str | None, given: str) -> bool:
+    if own is None or "://" in own or "://" in given:
+        return own == given
+    return Path(own).resolve() == Path(given).resolve()
+
+
+def source_of(camera: Camera, site: Site, max_down_s: float | None = None) -> Source:
+    """Open a camera's source.
+
+    Raises:
+        WrongUse, Failure: there is none, or it cannot be read.
+    """
+    settings = SourceSettings(fps=camera.fps, starts_at=camera.starts_at, tz=site.tz, max_down_s=max_down_s)
+    return open_source(str(camera.source), camera.id, settings=settings)
+
+
+@contextmanager
+def _stopping(source: Source, stop: threading.Event) -> Iterator[None]:
+    """End `source` when `stop` is set."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            if stop.wait(0.2):
+                source.stop()
+                return
+
+    thread = threading.Thread(target=watch, name="stop-watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(timeout=1)
+
+
+def _detector(job: Job, camera: Camera) -> Detector:
+    return open_detector(job.model or camera.model, job.backend, precision=job.precision)
+
+
+def watch(
+    job: Job, site: Site, camera: Camera, source: Source, detector: Detector, uplink: Uplink
+) -> Pipeline:
+    """Take one source through the pipeline to its end.
+
+    Raises:
+        Failure: the source cannot be read, or the disk cannot be written.
+    """
+    parts = assemble(site, camera, detector, open_gate(job.gate), uplink.writer, uplink.outbox)
+    pipeline = Pipeline(parts)
+    if source.live:
+        pipeline.known = uplink.known(camera.id)
+    with _stopping(source, job.stop):
+        summary = pipeline.run(source)
+    log.info("%s: %d frames analysed, %d events", camera.id, summary.frames, summary.confirmed)
+    return pipeline
+
+
+def run_one(job: Job, site: Site, camera: Camera, max_down_s: float | None, show: Show) -> list[Json]:
+    """Analyse one source to its end; give its cases.
+
+    Raises:
+        WrongUse, Failure: see the sentence; what was reported before is kept.
+    """
+    data = check_data(job.data)
+    own = None if job.api.url else data
+    with ExitStack() as stack:
+        source = stack.enter_context(source_of(camera, site, max_down_s))
+        detector = stack.enter_context(_detector(job, camera))
+        url = stack.enter_context(opened_api(job.api, data))
+        uplink = stack.enter_context(
+            Uplink(data, url, job.api.token, lambda case: show(with_paths(case, own)))
+        )
+        watch(job, site, camera, source, detector, uplink)
+        cases = uplink.drain()
+        if own and (left := uplink.settle()):
+            log.warning("%d confirmed cases are not with the platform yet; the next start sends them", left)
+    return [with_paths(case, own) for case in cases]
+
+
+def demo_one(job: Job, site: Site, camera: Camera, *, once: bool, show: Show, say: Say) -> None:
+    """Analyse the demo source, post its cases to the sandbox, and serve the page until stopped.
+
+    Raises:
+        WrongUse, Failure: see the sentence.
+    """
+    data = check_data(job.data)
+    with ExitStack() as stack:
+        source = stack.enter_context(source_of(camera, site))
+        detector = stack.enter_context(_detector(job, camera))
+        url = stack.enter_context(opened_api(job.api, data))
+        say(f"page:     {url}/\nsandbox:  {url}/sandbox/received\ndata:     {data}\n")
+        uplink = stack.enter_context(
+            Uplink(data, url, job.api.token, lambda case: show(with_paths(case, data)))
+        )
+        watch(job, site, camera, source, detector, uplink)
+        cases = uplink.drain()
+        left = uplink.settle()
+        posted = sum(1 for case in cases if case.get("dispatch")) - left
+        say(f"\n{len(cases)} cases, {posted} posted to the sandbox, the rest wait for a person at the page.")
+        if not once and not job.stop.is_set():
+            say(f"The page is at {url}/ until you press Ctrl-C.")
+            job.stop.wait()
+
+
+def serve_site(job: Job, site: Site | None, show: Show, ready: Callable[[str], None]) -> None:
+    """Serve the API and the page and watch every camera until stopped.
+
+    Raises:
+        WrongUse, Failure: the API or a model cannot be opened.
+    """
+    data = check_data(job.data)
+    own = None if job.api.url else data
+    with ExitStack() as stack:
+        models = {job.model or camera.model for camera in (site.cameras if site else ())}
+        detectors = {
+            model: stack.enter_context(
+                open_detector(model, job.backend, precision=job.precision, hint="throughput")
+            )
+            for model in sorted(models)
+        }
+        url = stack.enter_context(opened_api(job.api, data))
+        uplink = stack.enter_context(
+            Uplink(data, url, job.api.token, lambda case: show(with_paths(case, own)))
+        )
+        ready(url)
+        threads = [
+            threading.Thread(
+                target=_watch_on,
+                args=(job, site, camera, detectors[job.model or camera.model], uplink),
+                name=camera.id,
+                daemon=True,
+            )
+            for camera in (site.cameras if site else ())
+            if site
+        ]
+        for thread in threads:
+            thread.start()
+        job.stop.wait()
+        for thread in threads:
+            thread.join(timeout=10)
+
+
+def _watch_on(job: Job, site: Site, camera: Camera, detector: Detector, uplink: Uplink) -> None:
+    """Watch one camera until stopped; one that fails is tried again and does not trouble the others."""
+    while not job.stop.is_set():
+        try:
+            with source_of(camera, site) as source:
+                watch(job, site, camera, source, detector, uplink)
+                if not source.live:
+                    return
+        except Failure as failure:
+            log.error("%s: %s", camera.id, failure)  # noqa: TRY400 - the sentence says it
+        job.stop.wait(RESTART_S)

@@ -1,0 +1,126 @@
+"""From this process to the API: evidence folder, outbox, the thread that hands back cases."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from detector.errors import Failure
+from ingest.client import ApiClient, Refused, TryLater
+from ingest.evidence import EvidenceWriter
+from ingest.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+FLUSH_S = 30.0
+SETTLE_S = 15.0
+RECEIPT_POLL_S = 0.2
+
+
+class Uplink:
+    """Where a pipeline puts its evidence and reports; `on_case` is called once per case, from one thread.
+
+    Args:
+        data: folder; the spool lies in its `outbox/`.
+        url: address of the API. token: its bearer token, "" for none.
+        on_case: takes the Case JSON that the API answered.
+    """
+
+    def __init__(self, data: Path, url: str, token: str, on_case: Callable[[Json], None]) -> None:
+        self.client = ApiClient(url, token or None)
+        self.writer = EvidenceWriter(data / "outbox" / "evidence")
+        self.outbox = Outbox(data / "outbox" / "outbox.db", self.client, self.writer.path_of)
+        self.cases: list[Json] = []
+        self._url = url
+        self._on_case = on_case
+        self._done = threading.Event()
+        self._reader = threading.Thread(target=self._read, name="receipts", daemon=True)
+
+    def __enter__(self) -> Self:
+        self.outbox.start()
+        self._reader.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done.set()
+        self._reader.join(timeout=5)
+        self.outbox.close()
+        self.client.close()
+
+    def _read(self) -> None:
+        while not self._done.wait(RECEIPT_POLL_S):
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        for _, case in self.outbox.receipts():
+            self.cases.append(case)
+            self._on_case(case)
+
+    def known(self, source_id: str) -> list[Json]:
+        """Give the open cases of a camera, so that a restart reports nothing twice; none if unknown."""
+        try:
+            return self.client.open_cases(source_id)
+        except (TryLater, Refused) as reason:
+            log.warning("%s: which cases are open could not be asked: %s", source_id, reason)
+            return []
+
+    def drain(self, flush_s: float = FLUSH_S) -> list[Json]:
+        """Wait until every report is at the API; give all cases of this run.
+
+        Raises:
+            Failure: some are not; the sentence says how many, why and where they are kept.
+        """
+        until = time.monotonic() + flush_s
+        while self.outbox.underway() and time.monotonic() < until:
+            time.sleep(0.05)
+        self._done.set()
+        self._reader.join(timeout=5)
+        self._hand_over()
+        self._complain()
+        return self.cases
+
+    def _complain(self) -> None:
+        pending, dead = self.outbox.pending(), self.outbox.dead()
+        if pending:
+            raise Failure(
+                f"{len(pending)} reports could not be delivered to {self._url} "
+                f"({pending[0].reason or 'no answer'}); "
+                f"they are kept in {self.outbox.path} and go out with the next run."
+            )
+        if dead:
+            raise Failure(
+                f"{len(dead)} reports were refused by {self._url} ({dead[0].reason}); they are kept in "
+                f"{self.outbox.path} as dead letters."
+            )
+
+    def settle(self, settle_s: float = SETTLE_S) -> int:
+        """Wait until the confirmed cases of this run are with the platform; give how many are not.
+
+        The API keeps and repeats them; this only gives an embedded API the time to send before it ends.
+        """
+        until = time.monotonic() + settle_s
+        waiting = [case for case in self.cases if _leaves(case)]
+        while waiting and time.monotonic() < until:
+            waiting = [case for case in map(self._again, waiting) if _leaves(case)]
+            time.sleep(0.1)
+        return len(waiting)
+
+    def _again(self, case: Json) -> Json:
+        try:
+            return self.client.get_case(str(case["case_id"]))
+        except (TryLater, Refused):
+            return case
+
+
+def _leaves(case: Json) -> bool:
+    """Say whether a dispatch of the case is still to be made."""
+    return (case.get("dispatch") or {}).get("state") == "pending"
