@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from api.dispatch import Dispatcher
 from api.dispatch.worker import DispatchWorker
-from api.http import BodyLimit, ProblemDocument, TokenGuard, dumped, install_handlers, login
+from api.http import OPEN_PATHS, BodyLimit, ProblemDocument, TokenGuard, dumped, install_handlers, login
 from api.routes import cases, dispatch, evidence, reports, system
 from api.services import Callback, Services
 from api.settings import Limits
@@ -141,6 +141,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
         )
         for name, model in (("Problem", ProblemDocument), ("Callback", Callback)):
             document["components"]["schemas"][name] = model.model_json_schema()
+        for path in OPEN_PATHS & set(document["paths"]):
+            for operation in document["paths"][path].values():
+                operation["security"] = []
         app.openapi_schema = document
     return app.openapi_schema
 

@@ -144,7 +144,7 @@ def build(settings: ServerSettings, own_url: str) -> FastAPI:
         store=open_store(settings.store),
         evidence=open_evidence("folder", str(settings.data / "evidence")),
         auto_confirm=rules,
-        retry=Retry(lease_s=settings.dispatch_timeout_s + 30.0),
+        retry=Retry(lease_s=2.0 * settings.dispatch_timeout_s + 5.0),
     )
     secret = settings.dispatch_secret or (new_secret() if settings.dispatch == "sandbox" else "")
     return create_app(

@@ -86,7 +86,6 @@ def redrive(
     summary="What a platform says about a case it took",
     responses=problems(401, 404, 409, 413, 422, 503),
     openapi_extra={
-        "security": [],
         "requestBody": {
             "required": True,
             "content": {

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 
 from api.errors import SlowUpload
 from api.evidence import EvidenceFile
-from api.http import problems
+from api.http import plain_problem, problems
 from api.routes.needs import Needed
 from ingest.report import Wire
 
@@ -28,7 +28,7 @@ Sha256 = Annotated[
         examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
     ),
 ]
-RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)")
+RANGE: Final = re.compile(r"bytes=(?=-?\d)(\d*)-(\d*)")
 BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 MAGIC: Final = ((b"\xff\xd8\xff", 0, "image/jpeg"), (b"ftyp", 4, "video/mp4"))
 
@@ -106,8 +106,10 @@ def get_evidence(
         return Response(status_code=304, headers=headers)
     span = _span(range_, file.size_bytes)
     if span is None:
-        headers["content-range"] = f"bytes */{file.size_bytes}"
-        return Response(status_code=416, headers=headers)
+        size = file.size_bytes
+        return plain_problem(
+            416, f"the file has {size} bytes, no such range.", {"content-range": f"bytes */{size}"}
+        )
     return _streamed(services, file, span, headers, partial=bool(RANGE.fullmatch(range_.strip())))
 
 
@@ -137,7 +139,7 @@ def _span(header: str, size: int) -> tuple[int, int] | None:
     True
     """
     match = RANGE.fullmatch(header.strip())
-    if match is None or match[0] == "bytes=-":
+    if match is None:
         return 0, size
     first, last = match[1], match[2]
     if not first:

@@ -8,13 +8,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from starlette.testclient import TestClient
+
 from api.app import Parts, create_app
 from api.evidence import open_evidence
 from api.services import Services
 from api.settings import Retry
 from api.store import open_store
 from ingest.report import CaseReport, report_id_of
-from starlette.testclient import TestClient
 
 START = datetime(2026, 11, 23, 1, 15, tzinfo=UTC)
 JPEG = b"\xff\xd8\xff\xe0" + b"picture" * 300

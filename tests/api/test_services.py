@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+
 from api.errors import Conflict, MissingEvidence, NotFound, ReportDiffers, Unacceptable
 from api.services import Callback, CaseQuery
 from api.settings import Retry, parse_auto_confirm
@@ -28,7 +29,9 @@ def test_two_operators_at_once_make_one_decision(services, make_report):
     def decide(number: int) -> bool:
         verdict = "confirm" if number % 2 else "reject"
         try:
-            services.review_case(case.case_id, ReviewRequest(verdict=verdict, operator=f"op{number}", version=1))
+            services.review_case(
+                case.case_id, ReviewRequest(verdict=verdict, operator=f"op{number}", version=1)
+            )
         except Conflict:
             return False
         return True

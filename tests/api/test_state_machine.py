@@ -7,15 +7,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+
 from api.errors import Conflict
 from api.evidence import open_evidence
 from api.services import Callback, CaseQuery, Services
 from api.settings import Retry
 from api.store import open_store
 from api.types import LEGAL_STEPS, CaseStatus, Receipt, ReviewRequest, Step
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 from ingest.report import CaseReport, report_id_of
 
 START = datetime(2026, 11, 23, 1, 15, tzinfo=UTC)
@@ -67,7 +68,9 @@ class LifeOfCases(RuleBasedStateMachine):
         self.status.setdefault(case.case_id, CaseStatus.REPORTED)
         return case.case_id
 
-    @rule(case_id=cases, verdict=st.sampled_from(["confirm", "reject"]), operator=st.sampled_from(["li", "wu"]))
+    @rule(
+        case_id=cases, verdict=st.sampled_from(["confirm", "reject"]), operator=st.sampled_from(["li", "wu"])
+    )
     def review(self, case_id, verdict, operator):
         was = self.status[case_id]
         request = ReviewRequest(verdict=verdict, operator=operator)

@@ -5,12 +5,13 @@ import sqlite3
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, inspect
+
 from api.errors import OutOfSpace
 from api.store import open_store
 from api.store.sql import SqlStore
 from api.store.tables import Base
 from detector.errors import Failure, WrongUse
-from sqlalchemy import create_engine, inspect
 
 
 def test_an_empty_folder_becomes_a_store_with_all_tables(tmp_path):
@@ -35,7 +36,10 @@ def test_sqlite_is_set_for_durability(tmp_path):
     store = SqlStore(f"sqlite:///{tmp_path}/cases.db")
     with store.read() as tx:
         ask = tx._session.connection().exec_driver_sql
-        said = {name: ask(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")}
+        said = {
+            name: ask(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
     store.close()
     assert said == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 10_000}
 
@@ -66,11 +70,13 @@ def test_what_is_no_store_is_refused(url):
 
 def test_a_full_disk_is_said_in_one_sentence(tmp_path):
     store = SqlStore(f"sqlite:///{tmp_path}/cases.db")
-    with store.read() as tx:
-        connection = tx._session.connection()
-        connection.exec_driver_sql("PRAGMA max_page_count = 1")
-    with pytest.raises(OutOfSpace, match="no space is left for the database"), store.write() as tx:
-        connection = tx._session.connection()
-        connection.exec_driver_sql("PRAGMA max_page_count = 1")
-        connection.exec_driver_sql("CREATE TABLE big AS SELECT randomblob(100000)")
+
+    def fill():
+        with store.write() as tx:
+            ask = tx._session.connection().exec_driver_sql
+            ask("PRAGMA max_page_count = 1")
+            ask("CREATE TABLE big AS SELECT randomblob(100000)")
+
+    with pytest.raises(OutOfSpace, match="no space is left for the database"):
+        fill()
     store.close()

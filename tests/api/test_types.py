@@ -4,11 +4,12 @@ from itertools import product
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from api.settings import AutoConfirm, Retry, parse_auto_confirm
 from api.types import LEGAL_STEPS, STAGE_OF, CaseStatus, Step, after, case_id_of, idempotency_key_of
 from detector.errors import WrongUse
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def test_every_status_stands_in_a_stage():

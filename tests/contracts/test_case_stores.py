@@ -14,6 +14,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+
 from api.errors import Conflict
 from api.store import AlreadyReportedError, open_store
 from api.types import (
@@ -35,7 +36,11 @@ PG = Path("/usr/lib/postgresql/15/bin")
 
 
 def as_postgres(*command: str) -> list[str]:
-    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *command] if os.getuid() == 0 else [*command]
+    return (
+        ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *command]
+        if os.getuid() == 0
+        else [*command]
+    )
 
 
 @pytest.fixture(scope="session")
@@ -51,13 +56,19 @@ def postgresql(tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     data = str(root / "data")
-    quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": root}
-    subprocess.run(as_postgres(str(PG / "initdb"), "-D", data, "-U", "kerb", "-A", "trust", "-N"), **quiet)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": root}
+    subprocess.run(
+        as_postgres(str(PG / "initdb"), "-D", data, "-U", "kerb", "-A", "trust", "-N"), check=True, **quiet
+    )
     options = f"-p {port} -k {root} -c listen_addresses=127.0.0.1 -c fsync=off"
     pg_ctl = str(PG / "pg_ctl")
-    subprocess.run(as_postgres(pg_ctl, "-D", data, "-w", "-l", str(root / "log"), "-o", options, "start"), **quiet)
+    subprocess.run(
+        as_postgres(pg_ctl, "-D", data, "-w", "-l", str(root / "log"), "-o", options, "start"),
+        check=True,
+        **quiet,
+    )
     yield f"postgresql+psycopg://kerb@127.0.0.1:{port}"
-    subprocess.run(as_postgres(pg_ctl, "-D", data, "-m", "immediate", "stop"), **quiet)
+    subprocess.run(as_postgres(pg_ctl, "-D", data, "-m", "immediate", "stop"), check=True, **quiet)
     shutil.rmtree(root, ignore_errors=True)
 
 
@@ -141,9 +152,13 @@ def test_a_report_opens_one_case(store):
 
 
 def test_an_exception_rolls_everything_back(store):
-    with pytest.raises(RuntimeError), store.write() as tx:
-        tx.add_case(a_case(), "digest")
-        raise RuntimeError
+    def broken():
+        with store.write() as tx:
+            tx.add_case(a_case(), "digest")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        broken()
     with store.read() as tx:
         assert tx.cases(CaseQuery()).cases == ()
 
@@ -186,7 +201,9 @@ def test_reviews_end_and_history_belong_to_the_case(store):
         tx.set_end(case.case_id, end, AT)
         for what in ("reported", "confirm"):
             tx.add_history(
-                HistoryEntry(entry=0, case_id=case.case_id, at=AT, what=what, actor="李", note="", status=case.status)
+                HistoryEntry(
+                    entry=0, case_id=case.case_id, at=AT, what=what, actor="李", note="", status=case.status
+                )
             )
     with store.read() as tx:
         found = tx.case(case.case_id)

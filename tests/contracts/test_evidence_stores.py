@@ -8,6 +8,7 @@ import os
 import stat
 
 import pytest
+
 from api.errors import EvidenceMismatch, OutOfSpace, TooLarge, Unacceptable
 from api.evidence import EvidenceFile, open_evidence
 
@@ -119,7 +120,9 @@ def test_the_sealed_side_is_for_this_user_alone(folder, tmp_path):
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("name", ["../" * 3 + "etc/passwd", "A" * 64, "0" * 63, "0" * 64 + "\n", "", "..", "0" * 65])
+@pytest.mark.parametrize(
+    "name", ["../" * 3 + "etc/passwd", "A" * 64, "0" * 63, "0" * 64 + "\n", "", "..", "0" * 65]
+)
 def test_only_hashes_are_names(folder, name):
     for sealed in (False, True):
         with pytest.raises(Unacceptable, match="is no sha256"):
