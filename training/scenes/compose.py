@@ -46,6 +46,8 @@ class Thing:
     flat: bool = False
     part_labels: tuple[str, ...] = ()
     """Classes of the mesh's parts where they are labelled one by one (a rider on a bike)."""
+    convex: bool = False
+    """Nearly convex: needs no shadow of itself on itself."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Truth:
 
 def draw_thing(thing: Thing, camera: Camera, light: Light, scale: int = 2) -> Drawn | None:
     """Draw one thing and its shadow; None where it is out of view."""
-    sprite = draw(thing.mesh, camera, light, scale)
+    sprite = draw(thing.mesh, camera, light, scale, self_shade=not thing.convex)
     if sprite is None:
         return None
     middle = (thing.mesh.vertices.max(0) + thing.mesh.vertices.min(0)) / 2
@@ -157,7 +159,7 @@ def truths(ordered: Sequence[Drawn], shape: tuple[int, int]) -> list[Truth]:
         mask = one.sprite.cover > 0.5
         labels = one.thing.part_labels or ((one.thing.label,) if one.thing.label else ())
         covers = one.sprite.parts if one.thing.part_labels else (one.sprite.cover,)
-        for label, cover in zip(labels, covers, strict=False):
+        for label, cover in reversed(list(zip(labels, covers, strict=False))):
             truth = _truth(label, one, cover > 0.5, hidden[window])
             found += [truth] if truth else []
         hidden[window] |= mask

@@ -64,17 +64,20 @@ def bounding_box(mesh: Mesh, camera: Camera) -> tuple[float, float, float, float
     return (float(x0), float(y0), float(x1), float(y1)) if x1 > x0 and y1 > y0 else None
 
 
-def draw(mesh: Mesh, camera: Camera, light: Light, scale: int = 2, shelter_m: float = 0.6) -> Sprite | None:
+def draw(
+    mesh: Mesh, camera: Camera, light: Light, scale: int = 2, shelter_m: float = 0.6, *, self_shade: bool = True
+) -> Sprite | None:
     """Draw a mesh as a sprite, `scale`² samples per pixel; None where it is out of view.
 
-    shelter_m is the height below which the ground takes skylight away from a surface.
+    shelter_m is the height below which the ground takes skylight away from a surface; without self_shade the mesh throws
+    no shadow on itself (cheaper, and right for convex bodies).
     """
     found = fragments(mesh, camera, scale)
     if found is None:
         return None
     x0, y0, w, h = found.window
     shelter = (0.45 + 0.55 * smoothstep(-0.05, shelter_m, found.position[:, 2])).astype(np.float32)
-    if len(mesh.faces) > MIN_FACES_SELF_SHADE:
+    if self_shade and len(mesh.faces) > MIN_FACES_SELF_SHADE:
         shelter *= 0.42 + 0.58 * lit_share(mesh, np.array([0, 0, 1], np.float32), found.position, 0.16)
         sunlit = lit_share(mesh, light.to_sun, found.position, 0.02 + 0.05 * light.softness)
     else:

@@ -18,10 +18,12 @@ from training.scenes.street import KERB_M, Backdrop, Street, render_street
 SEED = 20260601
 SECONDS = 45.0
 FPS = 15
-CAMERA = Camera((0.0, -6.5, 6.0), 17.0, 19.0, 62.0, 1280, 720)
+CAMERA = Camera((0.0, -6.5, 6.0), 23.0, 19.5, 54.0, 1280, 720)
 PLACE = Place(31.7790, 119.9510, 90.0)
 LIGHT = Light(-62.0, 46.0)
 STREET = Street(seed=5, bays=((28.0, 34.0), (34.0, 40.0)), pits_from=20.0)
+
+BIN_AT, PILE_AT = (10.2, 1.55), (10.1, 3.0)
 
 Knot = tuple[float, float, float]
 """(seconds, x, y): where an actor is when."""
@@ -115,7 +117,7 @@ class Actor:
         phase = round(self.path.walked(seconds) / 1.3 % 1, 3) if self.label == "person" and self.path.moving(seconds) else None
         mesh = self.shape(phase).moved(x, y, self.ground_m, yaw)
         key = (x, y, yaw, -1.0 if phase is None else phase)
-        return key, Thing(mesh, self.label, self.ground_m, self.name, self.flat, self.part_labels)
+        return key, Thing(mesh, self.label, self.ground_m, self.name, self.flat, self.part_labels, self.label in {"car", "bus"})
 
 
 @dataclass
@@ -162,8 +164,8 @@ def fixtures() -> list[Thing]:
     placed: list[tuple[Mesh, float, float, float, str | None, str]] = [
         *((furniture.tree(rng, 8.2, 2.2, 1500), x, 0.95, 0.0, None, f"tree-{x:.0f}") for x in (21.0, 28.0, 35.0, 42.0, 49.0)),
         (furniture.lamp(), 24.5, 0.5, 0.0, None, "lamp"),
-        (waste.overflowing(rng, green), 10.3, 1.75, -112.0, "bin_overflow", "bin-full"),
-        (waste.pile(rng, 5, 0.42), 9.9, 2.75, 0.0, "garbage", "pile"),
+        (waste.overflowing(rng, green), *BIN_AT, -112.0, "bin_overflow", "bin-full"),
+        (waste.pile(rng, 9, 0.5), *PILE_AT, 0.0, "garbage", "pile"),
         (waste.bin_(green), 18.3, 0.85, -100.0, "bin", "bin-clean"),
         (vehicles.car(vehicles.SUV, rgb(34, 36, 40)), 31.0, -1.3, 181.0, "car", "car-bay"),
         (cycles.ebike(colours[3]), 25.6, 4.2, -90.0, "motorcycle", "ebike-1"),
@@ -220,7 +222,7 @@ def _vendor() -> list[Actor]:
     customer = people.Look(top=rgb(214, 150, 160), bottom=people.BOTTOMS[0], bag=rgb(60, 60, 64), long_hair=True)
     return [
         Actor("stall", "stall", Path(way, stays=True, yaw_deg=183.0), lambda _: cart, KERB_M),
-        _person("vendor", look, *beside, (16.5, 15.6, 3.75), stays=True, rest=0.6),
+        _person("vendor", look, *beside, (16.2, 15.4, 3.6), (17.2, 14.2, 3.5), stays=True, rest=0.6),
         _person("customer", customer, (20.0, 30.0, 3.9), (29.0, 15.7, 1.35), (37.0, 15.7, 1.35), (44.5, 6.5, 3.9), rest=0.5),
     ]
 
@@ -229,12 +231,12 @@ def _walkers() -> list[Actor]:
     rng = np.random.default_rng(SEED + 9)
     bag = waste.bag(rng, 0.26, waste.BAG_COLOURS[0])
     tenant = people.Look(top=rgb(120, 150, 190), bottom=people.BOTTOMS[1])
-    bringing = ((2.0, 16.0, 4.7), (7.6, 10.75, 3.35), (8.4, 10.6, 3.25), (9.0, 10.6, 3.25), (15.5, 18.5, 4.8), (17.0, 18.5, 5.5))
+    bringing = ((2.0, 16.0, 4.7), (7.6, 10.8, 4.1), (8.4, 10.7, 4.0), (9.0, 10.7, 4.0), (15.5, 18.5, 4.8), (17.0, 18.5, 5.5))
     carried = tuple((t, x - 0.25, y - 0.15) for t, x, y in bringing[:3])
     return [
         _person("tenant", tenant, *bringing, rest=0.3),
         Actor("bag-carried", "", Path(carried), lambda _: bag.moved(0, 0, 0.35), KERB_M),
-        Actor("bag-left", "", Path(((8.4, 10.35, 3.1),), stays=True, yaw_deg=0.0), lambda _: bag, KERB_M, flat=True),
+        Actor("bag-left", "", Path(((8.4, 10.45, 3.85),), stays=True, yaw_deg=0.0), lambda _: bag, KERB_M, flat=True),
         _person("walker-1", people.Look(top=rgb(200, 60, 58), height_m=1.62, long_hair=True), (0.0, 24.0, 3.6), (14.0, 6.0, 4.4)),
         _person("walker-2", people.Look(top=rgb(235, 235, 232), bag=rgb(30, 60, 120)), (3.0, 7.0, 4.3), (22.0, 34.0, 4.0)),
         _person("walker-3", people.Look(top=rgb(226, 190, 70), bottom=people.BOTTOMS[4], height_m=1.58), (25.0, 33.0, 3.7), (44.9, 8.0, 4.4)),
@@ -274,20 +276,21 @@ AREAS: tuple[Area, ...] = (
 
 @dataclass(frozen=True)
 class Expected:
-    """A case that the demo should bring forth: the actor, the kind and zone, and since when it stands (seconds)."""
+    """A case that the demo should bring forth: kind, zone, actors, place (x, y in metres), and since when it stands (seconds)."""
 
     kind: str
     zone_id: str
     actors: tuple[str, ...]
+    place: tuple[float, float]
     from_s: float
     to_s: float = SECONDS
 
 
 EXPECTED: Sequence[Expected] = (
-    Expected("illegal_parking", "kerb-east", ("car-parks",), 9.0),
-    Expected("street_vending", "footway-vending", ("stall",), 15.0),
-    Expected("bin_overflow", "footway-litter", ("bin-full",), 0.0),
-    Expected("exposed_garbage", "footway-litter", ("pile",), 0.0),
+    Expected("illegal_parking", "kerb-east", ("car-parks",), (13.2, -1.35), 9.0),
+    Expected("street_vending", "footway-vending", ("stall",), (15.1, 2.55), 15.0),
+    Expected("bin_overflow", "footway-litter", ("bin-full",), BIN_AT, 0.0),
+    Expected("exposed_garbage", "footway-litter", ("pile",), PILE_AT, 0.0),
 )
 
 
