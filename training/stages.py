@@ -83,10 +83,21 @@ def write_history(stages: list[dict[str, Any]], run: Path) -> None:
                 "lr": stage["lr"],
                 "pictures": len(lines),
                 "synthetic": sum(not line.startswith("./") for line in lines),
-                "seconds": round(float(epochs[-1]["time"])) if epochs else 0,
+                "seconds": round(_seconds([float(epoch["time"]) for epoch in epochs])),
             }
         )
     (run / "history.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def _seconds(clock: list[float]) -> float:
+    """Add up a clock that starts anew whenever a run is resumed.
+
+    >>> _seconds([60.0, 120.0, 55.0, 110.0])
+    230.0
+    """
+    return sum(
+        now if now < before else now - before for before, now in zip([0.0, *clock], clock, strict=False)
+    )
 
 
 def finished_epochs(folder: Path) -> list[dict[str, str]]:

@@ -83,6 +83,10 @@ def _names_of(document: dict[str, Any], yaml_path: Path) -> tuple[str, ...]:
 
 def _pictures_of(root: Path, item: str, yaml_path: Path) -> list[Path]:
     place = root / item
+    if not place.exists() and item.startswith(
+        "../"
+    ):  # Roboflow writes ../valid/images and means valid/images
+        place = root / item[3:]
     if place.is_dir():
         return sorted(path for path in place.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
     if not place.is_file():

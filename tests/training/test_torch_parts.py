@@ -111,3 +111,15 @@ def test_bf16_network_trains_in_fp32_and_turns_plain_again() -> None:
     loss.sum().backward()
     assert all(p.grad is None or p.grad.dtype == torch.float32 for p in model.parameters())
     assert type(as_plain(model)) is DetectionModel
+
+
+def test_blend_moves_common_classes_only() -> None:
+    from training.blend import blended_state
+
+    tuned = {"w": torch.zeros(4), "head": torch.zeros(2, 3), "steps": torch.tensor(7)}
+    base = {"w": torch.ones(4), "head": torch.ones(5, 3), "steps": torch.tensor(9)}
+    names = dict(enumerate(("stall", "car")))
+    state = blended_state(tuned, base, names, dict(enumerate(("person", "bus", "car", "dog", "cat"))), 0.25)
+    assert state["w"].tolist() == [0.25] * 4
+    assert state["head"].tolist() == [[0, 0, 0], [0.25, 0.25, 0.25]]
+    assert state["steps"].item() == 7

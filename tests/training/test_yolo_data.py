@@ -21,7 +21,7 @@ def a_set(root: Path, *, val: str = "val.txt", names: str = "[bin, stall]", path
     return root / "data.yaml"
 
 
-@pytest.mark.parametrize("val", ["val.txt", "images", "[images]", "[val.txt]"])
+@pytest.mark.parametrize("val", ["val.txt", "images", "[images]", "[val.txt]", "../images"])
 @pytest.mark.parametrize("names", ["[bin, stall]", "{0: bin, 1: stall}", "{1: stall, 0: bin}"])
 def test_lists_folders_and_both_forms_of_names(tmp_path: Path, val: str, names: str) -> None:
     data = read_data_set(a_set(tmp_path, val=val, names=names))
