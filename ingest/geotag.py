@@ -59,7 +59,7 @@ def locate(camera: Camera, xy: tuple[float, float], wh: tuple[int, int]) -> GeoP
 
 def _point(frame: LocalFrame, east_m: float, north_m: float, error_m: float, method: GeoMethod) -> GeoPoint:
     lat, lon = frame.to_degrees(east_m, north_m)
-    return GeoPoint(lat=round(lat, 7), lon=round(lon, 7), error_m=round(error_m + 0.05, 1), method=method)
+    return GeoPoint(lat=round(lat, 7), lon=round(lon, 7), error_m=math.ceil(error_m * 10) / 10, method=method)
 
 
 def _sane(east_m: float, north_m: float, error_m: float) -> tuple[float, float, float] | None:

@@ -158,8 +158,6 @@ class Camera(Table):
             raise ValueError(f"has {len(points)} points; wanted none, or four and more for a homography")
         if points and not _spreads([point.xy for point in points]):
             raise ValueError("lie on one line in the picture, or all but one do; take four that span an area")
-        if points and not _spreads([(point.lon, point.lat) for point in points], smallest=1e-6):
-            raise ValueError("all, or all but one, lie on one line on the map; check their lat and lon")
         return points
 
     @model_validator(mode="after")
@@ -170,6 +168,10 @@ class Camera(Table):
             if (away_m := math.hypot(*place)) > GROUND_POINT_MAX_M:
                 where = f"`ground_points` entry {number} lies {away_m / 1000:.1f} km from the camera"
                 raise ValueError(f"{where}; check lat and lon of both")
+        if ground and not _spreads(ground, smallest=0.1):
+            raise ValueError(
+                "`ground_points`: all, or all but one, lie on one line on the map; check their lat and lon"
+            )
         wrong = contradiction([point.xy for point in self.ground_points], ground) if ground else None
         if wrong:
             raise ValueError(f"`ground_points` {wrong}")
@@ -183,7 +185,7 @@ class Camera(Table):
         return zones
 
     def doubts(self) -> tuple[str, ...]:
-        """Say what is possible but probably not meant, one sentence each; for `doctor` and the start of a run."""
+        """Say what is possible but probably not meant, one sentence each, for `doctor` and at a start."""
         frame = LocalFrame(self.lat, self.lon)
         ground = [frame.to_metres(point.lat, point.lon) for point in self.ground_points]
         found = []
