@@ -8,11 +8,10 @@ way, because command lines can be read by others.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import logging
 import os
-import signal
+import select
 import socket
 import sys
 import threading
@@ -37,7 +36,7 @@ from detector.errors import Failure, WrongUse
 
 log = logging.getLogger(__name__)
 
-PR_SET_PDEATHSIG: Final = 1
+PARENT_POLL_S: Final = 1.0
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -214,13 +213,17 @@ def _announce(listener: socket.socket) -> None:
 
 
 def _end_with_parent(server: uvicorn.Server) -> None:
-    """End when stdin closes, which it does with the parent; on Linux the kernel tells us of its death too."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    """End when stdin closes, or when the parent is gone though something else holds our stdin open.
+
+    Not by PR_SET_PDEATHSIG: that signal comes with the end of the thread that started us, not of the process.
+    """
+    parent = os.getppid()
 
     def watch() -> None:
-        while os.read(0, 4096):  # not sys.stdin: its lock, held here, would abort the interpreter's end
-            pass
+        while os.getppid() == parent:
+            said, _, _ = select.select([0], [], [], PARENT_POLL_S)
+            if said and not os.read(0, 4096):  # not sys.stdin: its lock would abort the interpreter's end
+                break
         server.should_exit = True
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
