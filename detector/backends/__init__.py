@@ -20,7 +20,7 @@ class Options:
 
     Args:
         threads: CPU threads; None leaves it to the backend.
-        precision: number format of the arithmetic. "f32" gives the same boxes on every run and machine.
+        precision: number format of the arithmetic. "f32" gives the same boxes on every run.
         hint: "latency" puts all threads on one picture, "throughput" serves several pictures side by side.
     """
 
@@ -84,4 +84,18 @@ def check_rows(spec: ModelSpec, rows: int | None) -> None:
         raise Failure(
             f"model {spec.ref} gives {rows} values per box, its {len(spec.labels)} labels want {wanted}; "
             "publish weights and labels together."
+        )
+
+
+def check_sizes(spec: ModelSpec, fixed_wh: tuple[int, int] | None) -> None:
+    """Refuse a network of one fixed size: canvases have the shape of their pictures.
+
+    Raises:
+        Failure: it is one. Runtimes may compute nonsense for other sizes instead of complaining.
+    """
+    if fixed_wh is not None:
+        width, height = fixed_wh
+        raise Failure(
+            f"model {spec.ref} takes pictures of {width}x{height} only; export it with dynamic sizes, "
+            "as `kerbwatch export` does."
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.backends import Options, check_rows
+from detector.backends import Options, check_rows, check_sizes
 from detector.errors import Failure, WrongUse
 from detector.registry import weights
 from detector.spec import ModelSpec
@@ -52,6 +52,8 @@ class OnnxBackend:
         shape = self._session.get_outputs()[0].shape
         rows = shape[1] if len(shape) == 3 else 0
         check_rows(spec, rows if isinstance(rows, int) else None)
+        height, width = self._session.get_inputs()[0].shape[2:4]
+        check_sizes(spec, (width, height) if isinstance(width, int) and isinstance(height, int) else None)
 
     def infer(self, canvases: Image) -> FloatArray:
         """Give the raw output (B, 4 + classes, N); see `Backend`."""

@@ -6,19 +6,24 @@ import os
 import queue
 import sys
 import threading
-from collections import OrderedDict
-from typing import Any
+from collections import Counter, OrderedDict
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from detector.backends import Options, check_rows
+from detector.backends import Options, check_rows, check_sizes
 from detector.errors import Failure
 from detector.registry import weights
 from detector.spec import ModelSpec
 from detector.types import FloatArray, Image
 
-SHAPES_MAX = 6
-"""Compiled shapes kept: one per picture size in use; about 12 MB and a third of a second each."""
+SHAPES_MAX = 4
+"""Graphs kept that are compiled for one shape: some 60 MB each, a third of a second to compile."""
+OFTEN = 16
+"""A shape seen this often gets a graph of its own; the others share one of any shape, 5 % slower."""
+
+_ANY_SHAPE = (-1, -1, -1, 3)
+_Pool: TypeAlias = "queue.SimpleQueue[Any]"
 
 
 def import_openvino() -> Any:
@@ -39,7 +44,7 @@ def import_openvino() -> Any:
 
 
 class OpenVinoBackend:
-    """One compiled graph per canvas shape, each with a pool of infer requests.
+    """Compiled graphs, each with a pool of infer requests.
 
     A call takes a free request or waits for one, so that any number of cameras may share the backend;
     OpenVINO releases the interpreter lock while it computes.
@@ -65,8 +70,10 @@ class OpenVinoBackend:
                 f"{path} of model {spec.ref} cannot be read by OpenVINO: {_cause(error)}"
             ) from error
         check_rows(spec, _rows(self._model))
+        check_sizes(spec, _fixed_wh(self._model))
         self._lock = threading.Lock()
-        self._pools: OrderedDict[tuple[int, ...], queue.SimpleQueue[Any]] = OrderedDict()
+        self._pools: OrderedDict[tuple[int, ...], _Pool] = OrderedDict()
+        self._seen: Counter[tuple[int, ...]] = Counter()
 
     def infer(self, canvases: Image) -> FloatArray:
         """Give the raw output (B, 4 + classes, N); see `Backend`."""
@@ -76,6 +83,8 @@ class OpenVinoBackend:
             request.infer(np.ascontiguousarray(canvases), share_inputs=True)
             # Copied, because the request's memory is overwritten by whoever takes it next.
             return np.array(request.get_output_tensor().data, dtype=np.float32)
+        except RuntimeError as error:
+            raise self._refused(canvases.shape, error) from error
         finally:
             pool.put(request)
 
@@ -84,30 +93,42 @@ class OpenVinoBackend:
         with self._lock:
             self._pools.clear()
 
-    def _pool(self, shape: tuple[int, ...]) -> queue.SimpleQueue[Any]:
-        with self._lock:
-            if shape not in self._pools:
-                self._pools[shape] = self._compile(shape)
-                while len(self._pools) > SHAPES_MAX:
-                    self._pools.popitem(last=False)
-            self._pools.move_to_end(shape)
-            return self._pools[shape]
+    def _pool(self, shape: tuple[int, ...]) -> _Pool:
+        """Give the requests for a shape: its own graph for the first shape and for frequent ones.
 
-    def _compile(self, shape: tuple[int, ...]) -> queue.SimpleQueue[Any]:
+        A camera has one shape for ever; a folder of pictures has dozens, each for a moment.
+        """
+        with self._lock:
+            self._seen[shape] += 1
+            own = shape in self._pools or not self._pools or self._seen[shape] >= OFTEN
+            key = shape if own else _ANY_SHAPE
+            if key not in self._pools:
+                self._pools[key] = self._compile(key)
+            self._pools.move_to_end(key)
+            if len(self._pools) > SHAPES_MAX + 1:  # and the one of any shape
+                oldest, _ = self._pools.popitem(last=False)
+                self._seen[oldest] = 0
+            return self._pools[key]
+
+    def _compile(self, shape: tuple[int, ...]) -> _Pool:
         batch, height, width, _ = shape
         try:
             model = self._model.clone()
             model.reshape([batch, 3, height, width])
             compiled = self._core.compile_model(self._with_input_of_bytes(model), "CPU", self._config)
         except RuntimeError as error:
-            raise Failure(
-                f"model {self._ref} does not take {batch} picture(s) of {width}x{height}: export it with "
-                f"dynamic sizes (`kerbwatch export` does). OpenVINO says: {_cause(error)}"
-            ) from error
-        pool: queue.SimpleQueue[Any] = queue.SimpleQueue()
+            raise self._refused(shape, error) from error
+        pool: _Pool = queue.SimpleQueue()
         for _ in range(self.in_flight):
             pool.put(compiled.create_infer_request())
         return pool
+
+    def _refused(self, shape: tuple[int, ...], error: RuntimeError) -> Failure:
+        what = "pictures of any size" if shape == _ANY_SHAPE else f"pictures of {shape[2]}x{shape[1]} pixels"
+        return Failure(
+            f"model {self._ref} does not take {what}; export it with dynamic sizes (`kerbwatch export` "
+            f"does). OpenVINO says: {_cause(error)}"
+        )
 
     def _with_input_of_bytes(self, model: Any) -> Any:
         ov = self._ov
@@ -148,6 +169,14 @@ def _rows(model: Any) -> int | None:
     if len(model.inputs) != 1 or shape.rank.is_dynamic or len(shape) != 3:
         return 0
     return int(shape[1].get_length()) if shape[1].is_static else None
+
+
+def _fixed_wh(model: Any) -> tuple[int, int] | None:
+    """Give the only size the network takes; None where it takes any."""
+    shape = model.inputs[0].partial_shape
+    if len(shape) != 4 or shape[2].is_dynamic or shape[3].is_dynamic:
+        return None
+    return int(shape[3].get_length()), int(shape[2].get_length())
 
 
 def _cause(error: RuntimeError) -> str:

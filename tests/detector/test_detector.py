@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import shutil
 import threading
 import time
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from detector.backends import KINDS, Options, open_backend
-from detector.backends.openvino import SHAPES_MAX, OpenVinoBackend
+from detector.backends.openvino import OFTEN, SHAPES_MAX, OpenVinoBackend, import_openvino
 from detector.backends.scripted import EVERY_OTHER, ScriptedBackend, scripted_spec
 from detector.detector import Detector, open_detector
 from detector.errors import Failure, WrongUse
@@ -121,10 +122,21 @@ def test_a_submitted_picture_may_be_overwritten(detector):
     assert pending.done()
 
 
-def test_more_sizes_than_are_kept(detector):
-    for rows in range(1, SHAPES_MAX + 3):
-        assert cells(detector.detect(street(("red", 0, 0), height=32 * rows))) == [("red", 0, 0)]
-    assert cells(detector.detect(street(("red", 0, 0), height=32))) == [("red", 0, 0)]
+def test_more_sizes_than_are_kept(colour_models):
+    with Detector(resolve("colours@0", colour_models), threads=1) as detector:
+        for _ in range(2):
+            for rows in range(1, SHAPES_MAX + 3):
+                picture = street(("red", rows % 10, rows - 1), height=32 * rows)
+                for _ in range(OFTEN + 1):
+                    assert cells(detector.detect(picture)) == [("red", rows % 10, rows - 1)]
+        assert len(detector._backend._pools) == SHAPES_MAX + 1
+
+
+def test_a_folder_of_all_sizes_does_not_compile_for_each(colour_models):
+    with Detector(resolve("colours@0", colour_models), threads=1) as detector:
+        for rows in range(1, 11):
+            assert cells(detector.detect(street(("red", 0, 0), height=32 * rows))) == [("red", 0, 0)]
+        assert len(detector._backend._pools) == 2
 
 
 def test_one_pixel_and_a_line(detector):
@@ -172,8 +184,6 @@ def test_a_file_that_openvino_cannot_read(colour_models, tmp_path):
 
 def damaged(colour_models: Path, tmp_path: Path, content: bytes):
     """A model whose file is not a network, published with its right hash."""
-    import hashlib
-
     folder = Path(shutil.copytree(colour_models / "colours" / "0", tmp_path / "bad"))
     old = hashlib.sha256((folder / "colours.xml").read_bytes()).hexdigest()
     (folder / "colours.xml").write_bytes(content)
@@ -194,6 +204,32 @@ def test_labels_that_do_not_fit_the_network(colour_models, tmp_path):
         pytest.raises(Failure, match="gives 7 values per box, its 4 labels want 8"),
     ):
         Detector(resolve(str(folder)), threads=1)
+
+
+def test_a_network_of_one_fixed_size_says_how_to_get_another(colour_models, tmp_path):
+    ov = import_openvino()
+    from openvino import opset13 as ops
+
+    images = ops.parameter([1, 3, 192, 320], np.float32)
+    cells_of = ops.avg_pool(images, [32, 32], [0, 0], [0, 0], [32, 32], exclude_pad=True)
+    scores = ops.reshape(cells_of, [1, 3, 60], special_zero=False)
+    boxes = np.full((1, 4, 60), 32, np.float32)
+    network = ov.Model([ops.concat([boxes, scores], axis=1)], [images], "fixed")
+    folder = Path(shutil.copytree(colour_models / "colours" / "0", tmp_path / "fixed"))
+    toml = (folder / "model.toml").read_text()
+    before = {name: digest(folder / name) for name in ("colours.xml", "colours.bin")}
+    ov.save_model(network, folder / "colours.xml", compress_to_fp16=False)
+    for name, old in before.items():
+        toml = toml.replace(old, digest(folder / name))
+    (folder / "model.toml").write_text(toml)
+    with pytest.raises(
+        Failure, match="colours@0 takes pictures of 320x192 only; export it with dynamic sizes"
+    ):
+        Detector(resolve(str(folder)), threads=1)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_the_script_answers_in_order():
@@ -225,8 +261,6 @@ def test_a_script_file(tmp_path):
 
 
 def script_spec(content: str, tmp_path: Path):
-    import hashlib
-
     (tmp_path / "script.json").write_text(content)
     spec = scripted_spec(["car"])
     file = spec.files[0].model_copy(update={"sha256": hashlib.sha256(content.encode()).hexdigest()})
