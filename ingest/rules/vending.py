@@ -60,9 +60,10 @@ class Vending(PlaceRule):
     def claim(self, track: Track, scene: Scene) -> Claim | None:
         """Let a tricycle count only while somebody stands by it."""
         claim = super().claim(track, scene)
-        if claim is None or track.label != "tricycle" or track.anchor is None:
+        if claim is None or track.label != "tricycle":
             return claim
         if not any(_stands_by(other, track) for other in scene.tracks if other.last_at == scene.at):
+            self._attended.pop(track.track_id, None)
             return Claim(track, claim.standings, claim.since, counts=False)
         since = self._attended.setdefault(track.track_id, scene.at)
         return Claim(track, claim.standings, max(claim.since, since), seen_min=ATTENDED_MIN)
