@@ -70,7 +70,7 @@ class _Rest:
 
     def update(self, box: XYXY, at: datetime, jitter_px: float) -> None:
         self.recent.append(box)
-        smooth: XYXY = tuple(np.median(np.array(self.recent), axis=0).tolist())
+        smooth = _median(self.recent)
         if displacement(smooth, self.anchor, jitter_px) > REST_SIZES:
             self.off += 1
             if not self.resting or self.off >= 2:  # one frame off is an occlusion or a merged box
@@ -277,6 +277,12 @@ def _without_duplicates(detections: Detections) -> Detections:
             if keep[row] and worse and groups[other] == groups[row]:
                 keep[other] = False
     return detections if keep.all() else detections.where(keep)
+
+
+def _median(boxes: Sequence[XYXY]) -> XYXY:
+    """Give the median of each side; of an even number the larger of the middle two."""
+    left, top, right, bottom = (sorted(side)[len(boxes) // 2] for side in zip(*boxes, strict=True))
+    return left, top, right, bottom
 
 
 def _xyxy(box: npt.NDArray[np.float64]) -> XYXY:
