@@ -56,7 +56,7 @@ class LiveClock:
     a slow camera clock is followed and a fast one as well; network or decoder backlog is not taken for time.
     A frame never comes before the last one, over reconnects too.
 
-    `settled` is false while frames come faster than they were taken: old ones, sent from the last key frame on.
+    `settled` is false while frames come faster than they were taken: old ones, from the last key frame on.
     """
 
     def __init__(self, step_s: float = 0.001) -> None:

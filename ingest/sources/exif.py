@@ -41,7 +41,7 @@ def taken_at(head: bytes, tz: tzinfo) -> datetime | None:
 
 
 def _time(texts: dict[int, str], tz: tzinfo) -> datetime | None:
-    if DATE_TIME_ORIGINAL not in texts:
+    if len(texts.get(DATE_TIME_ORIGINAL, "")) != len("2026:03:01 08:00:00"):
         return None
     offset = texts.get(OFFSET_TIME_ORIGINAL, "")
     if offset:

@@ -154,7 +154,7 @@ class RtspSource(SourceBase):
         if most is None or down_s < most:
             return False
         raise Failure(
-            f"{self.name} gave no picture in {down_s:.0f} s: {reason}; check the address, the camera, the network."
+            f"{self.name} gave no picture in {down_s:.0f} s: {reason}; check address, camera and network."
         )
 
     def _pause(self, attempt: int) -> float:
@@ -163,6 +163,7 @@ class RtspSource(SourceBase):
 
     def _read_once(self) -> str:
         """Read one connection until it is lost, and say why it was."""
+        called = time.monotonic()
         try:
             container = self._connect()
         except NOT_ALLOWED as error:
@@ -170,14 +171,19 @@ class RtspSource(SourceBase):
                 raise Failure(f"{self.name} refuses the name or password: {error.strerror}.") from error
             return str(error.strerror)
         except (av.error.FFmpegError, OSError) as error:
-            return self._reason(error)
+            # FFmpeg gives up waiting for an answer with "Invalid data found"
+            waited = time.monotonic() - called
+            patience = min(self._settings.open_timeout_s, self._settings.read_timeout_s)
+            return f"no answer for {waited:.0f} s" if waited > 0.9 * patience else _words(error)
         try:
             with container:
                 if not container.streams.video:
                     return "it sends no video"
                 return self._follow(container, container.streams.video[0])
         except (av.error.FFmpegError, OSError) as error:
-            return self._reason(error)
+            if isinstance(error, av.error.ExitError | av.error.TimeoutError):
+                return f"no picture for {self._settings.read_timeout_s:.0f} s"
+            return _words(error)
         finally:
             self.status.connected = False
 
@@ -230,8 +236,7 @@ class RtspSource(SourceBase):
                 self.status.dropped["late"] += 1
             self._changed.notify_all()
 
-    def _reason(self, error: Exception) -> str:
-        """Put an error into words; FFmpeg's own text may hold the address with its password."""
-        if isinstance(error, av.error.ExitError | av.error.TimeoutError):
-            return f"no answer or picture for {self._settings.read_timeout_s:.0f} s"
-        return str(getattr(error, "strerror", None) or type(error).__name__)
+
+def _words(error: Exception) -> str:
+    """Put an error into words; FFmpeg's own sentence may hold the address with its password."""
+    return str(getattr(error, "strerror", None) or type(error).__name__)
