@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Doubles = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 METRES_PER_DEGREE = 111_320.0
 """Length of one degree of latitude, good to 0.5 % anywhere; the demo scene is 60 m long."""

@@ -26,7 +26,16 @@ from training.scenes.story import AREAS, EXPECTED, FPS, PLACE, SECONDS, Stage
 Frames = Iterator[tuple[Picture, list[Truth]]]
 
 STARTS_AT = "2026-06-01T08:00:00+08:00"
-GROUND_M = ((10.8, -5.8), (9.5, -1.0), (11.5, 4.5), (20.0, -9.0), (18.0, -3.0), (20.0, 4.8), (32.0, -8.0), (34.0, 0.0))
+GROUND_M = (
+    (10.8, -5.8),
+    (9.5, -1.0),
+    (11.5, 4.5),
+    (20.0, -9.0),
+    (18.0, -3.0),
+    (20.0, 4.8),
+    (32.0, -8.0),
+    (34.0, 0.0),
+)
 
 
 def frames(stage: Stage, count: int, workers: int) -> Frames:
@@ -60,7 +69,12 @@ def _serve(stage: Stage, numbers: range, pipe: Connection) -> None:
 def encode(out: Path, pictures: Frames, size: tuple[int, int], crf: int = 30) -> list[list[Truth]]:
     """Write an H.264 file (one key frame a second) of size (width, height); return the truth of every frame."""
     truth: list[list[Truth]] = []
-    x264 = {"crf": str(crf), "preset": "slow", "threads": "1", "x264-params": f"keyint={FPS}:min-keyint={FPS}:scenecut=0"}
+    x264 = {
+        "crf": str(crf),
+        "preset": "slow",
+        "threads": "1",
+        "x264-params": f"keyint={FPS}:min-keyint={FPS}:scenecut=0",
+    }
     options = {"movflags": "faststart", "fflags": "+bitexact"}
     with av.open(str(out), "w", format="mp4", options=options) as container:
         stream = container.add_stream("libx264", rate=FPS, options=x264)
@@ -75,7 +89,9 @@ def encode(out: Path, pictures: Frames, size: tuple[int, int], crf: int = 30) ->
 
 def truth_document(truth: list[list[Truth]], camera: Camera) -> dict[str, object]:
     """Expected events and the visible boxes once a second, as plain data."""
-    seconds = [{"at_s": k // FPS, "objects": [_object(t) for t in truth[k]]} for k in range(0, len(truth), FPS)]
+    seconds = [
+        {"at_s": k // FPS, "objects": [_object(t) for t in truth[k]]} for k in range(0, len(truth), FPS)
+    ]
     return {
         "clip": "street.mp4",
         "seed": story.SEED,
@@ -88,12 +104,19 @@ def truth_document(truth: list[list[Truth]], camera: Camera) -> dict[str, object
 
 
 def _object(truth: Truth) -> dict[str, object]:
-    return {"label": truth.label, "name": truth.name, "xyxy": list(truth.xyxy), "visible": round(truth.visible, 3)}
+    return {
+        "label": truth.label,
+        "name": truth.name,
+        "xyxy": list(truth.xyxy),
+        "visible": round(truth.visible, 3),
+    }
 
 
 def _event(expected: story.Expected, truth: list[list[Truth]]) -> dict[str, object]:
     """One expected case with the largest box of its actor after it came to rest, and its true place."""
-    boxes = [t.xyxy for row in truth[round(expected.from_s * FPS) :] for t in row if t.name in expected.actors]
+    boxes = [
+        t.xyxy for row in truth[round(expected.from_s * FPS) :] for t in row if t.name in expected.actors
+    ]
     box = max(boxes, key=lambda b: (b[2] - b[0]) * (b[3] - b[1])) if boxes else None
     lat, lon = PLACE.geodetic(story.CAMERA, *expected.place)
     return {
@@ -143,7 +166,9 @@ def main() -> None:
     started = time.monotonic()
     stage = story.set_stage()
     camera = stage.camera
-    truth = encode(args.out, frames(stage, round(args.seconds * FPS), args.workers), (camera.width, camera.height))
+    truth = encode(
+        args.out, frames(stage, round(args.seconds * FPS), args.workers), (camera.width, camera.height)
+    )
     if args.truth:
         args.truth.write_text(json.dumps(truth_document(truth, camera), indent=1) + "\n")
     if args.site:

@@ -224,7 +224,7 @@ class Sensor:
         dx, dy = (index * 37) % 64, (index * 23) % 64
         h, w = value.shape[:2]
         value += self._grain[dy : dy + h, dx : dx + w]
-        return np.clip(value + 0.5, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(value + 0.5, 0, 255), np.uint8)
 
 
 def tone(linear: Floats, contrast: float = 1.0) -> Floats:

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.scenes.camera import Floats
-from training.scenes.mesh import Colour, Material, Mesh, box, ellipsoid, join, loft, rgb, ring, tube, wheel
+from training.scenes.mesh import (
+    Colour,
+    Material,
+    Mesh,
+    Patch,
+    box,
+    ellipsoid,
+    join,
+    loft,
+    rgb,
+    ring,
+    tube,
+    wheel,
+)
 
 CYCLE_COLOURS: tuple[Colour, ...] = (
     rgb(30, 90, 190),
@@ -158,12 +170,14 @@ def _arc(radius: float, k: int, count: int) -> tuple[tuple[float, float, float],
     )
 
 
-def _wire(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+def _wire(patch: Patch) -> None:
+    p, albedo = patch.position, patch.albedo
     albedo[(np.mod(p[:, 0] + p[:, 1], 0.04) > 0.012) & (np.mod(p[:, 2], 0.04) > 0.012)] *= 0.3
 
 
-def _worn(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+def _worn(patch: Patch) -> None:
     """Mud on the lower half and faded patches."""
+    p, albedo = patch.position, patch.albedo
     faded = np.sin(9 * p[:, 0] + 4 * np.sin(7 * p[:, 1])) * np.sin(8 * p[:, 2] + 5 * p[:, 0])
     albedo *= (0.92 + 0.12 * faded)[:, None]
     albedo *= (0.62 + 0.38 * np.clip((p[:, 2] - 0.2) / 0.5, 0, 1))[:, None]

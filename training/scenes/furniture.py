@@ -11,6 +11,7 @@ from training.scenes.mesh import (
     Colour,
     Material,
     Mesh,
+    Patch,
     box,
     build,
     ellipsoid,
@@ -141,7 +142,8 @@ def sign_post(colour: Colour) -> Mesh:
     return join([tube((0, 0, 0), (0, 0, 2.5), 0.03, 0.03, steel), disc.moved(-0.05, 0, 2.25)])
 
 
-def _bark(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+def _bark(patch: Patch) -> None:
+    p, albedo = patch.position, patch.albedo
     around = np.arctan2(p[:, 1], p[:, 0])
     albedo *= (
         0.75 + 0.25 * np.sin(around * 9 + 4 * np.sin(p[:, 2] * 6)) * np.sin(p[:, 2] * 23 + around * 3)
@@ -149,26 +151,31 @@ def _bark(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
     albedo[p[:, 2] < 1.1] = np.array([0.62, 0.63, 0.62], np.float32)  # street trees are limed up to here
 
 
-def _foliage(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+def _foliage(patch: Patch) -> None:
+    p, n, albedo = patch.position, patch.normal, patch.albedo
     tone = 0.65 + 0.4 * np.sin(11 * p[:, 0] + 5) * np.sin(13 * p[:, 1]) + 0.35 * np.clip(n[:, 2], -0.6, 1)
     albedo *= np.clip(tone, 0.25, 1.5)[:, None]
 
 
-def _bands(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+def _bands(patch: Patch) -> None:
+    p, albedo = patch.position, patch.albedo
     albedo[(np.abs(p[:, 2] - 0.36) < 0.06) | (np.abs(p[:, 2] - 0.56) < 0.045)] = 0.75
 
 
-def _grime(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+def _grime(patch: Patch) -> None:
+    p, albedo = patch.position, patch.albedo
     albedo *= (0.7 + 0.3 * np.clip(p[:, 2] / 0.5, 0, 1))[:, None]
 
 
-def _fan(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+def _fan(patch: Patch) -> None:
+    p, n, albedo = patch.position, patch.normal, patch.albedo
     r = np.hypot(p[:, 0] + 0.12, p[:, 2] - 0.29)
     front = n[:, 1] < -0.6
     albedo[front & (r < 0.24)] *= 0.25
     albedo[front & (r < 0.24) & (np.mod(r, 0.05) < 0.014)] = 0.45
 
 
-def _roundel(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+def _roundel(patch: Patch) -> None:
+    p, albedo = patch.position, patch.albedo
     r = np.hypot(p[:, 0], p[:, 2])
     albedo[(r > 0.23) | (np.abs(p[:, 0] - p[:, 2]) < 0.045)] = np.array(rgb(200, 24, 28), np.float32)

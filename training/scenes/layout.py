@@ -11,7 +11,7 @@ from training.scenes import cycles, furniture, people, stalls, vehicles, waste
 from training.scenes.camera import Camera
 from training.scenes.compose import Thing
 from training.scenes.mesh import Colour, Mesh, join
-from training.scenes.street import KERB_M, Street
+from training.scenes.plan import KERB_M, Street
 
 
 @dataclass
@@ -23,7 +23,9 @@ class Layout:
     things: list[Thing] = field(default_factory=list)
     taken: list[tuple[float, float, float]] = field(default_factory=list)
 
-    def put(self, mesh: Mesh, x: float, y: float, yaw_deg: float, label: str | None, *, flat: bool = False) -> None:
+    def put(
+        self, mesh: Mesh, x: float, y: float, yaw_deg: float, label: str | None, *, flat: bool = False
+    ) -> None:
         """Stand a model on the ground at (x, y)."""
         ground = KERB_M if y > 0 or y < self.street.far_kerb_y else 0.0
         name = f"{label or 'street'}-{len(self.things)}"
@@ -35,7 +37,9 @@ class Layout:
         self.put(both, x, y, yaw_deg, label)
         self.things[-1] = replace(self.things[-1], part_labels=(label, "person"))
 
-    def room(self, x: tuple[float, float], y: tuple[float, float], radius: float) -> tuple[float, float] | None:
+    def room(
+        self, x: tuple[float, float], y: tuple[float, float], radius: float
+    ) -> tuple[float, float] | None:
         """Find and take a free circle within the ranges; None after 12 misses."""
         for _ in range(12):
             px, py = float(self.rng.uniform(*x)), float(self.rng.uniform(*y))
@@ -96,14 +100,21 @@ def _trees(layout: Layout) -> None:
     if rng.random() < 0.75:
         height, crown = float(rng.uniform(6.5, 9)), float(rng.uniform(1.6, 2.5))
         for x in np.arange(7.0, 56.0, 7.0):
-            layout.put(furniture.tree(rng, height, crown, 1100), float(x), 0.95, float(rng.uniform(0, 360)), None)
+            layout.put(
+                furniture.tree(rng, height, crown, 1100), float(x), 0.95, float(rng.uniform(0, 360)), None
+            )
             layout.taken.append((float(x), 0.95, 0.3))
     for x in np.arange(float(rng.uniform(4, 16)), 60, 24.0):
         layout.put(furniture.lamp(), float(x), 0.45, 0, None)
     if rng.random() < 0.25:
         layout.put(furniture.railing(40), 8, -2 * layout.street.lane_m, 0, None)
     for _ in range(int(rng.integers(0, 4))):
-        made = (furniture.cone, furniture.bollard, lambda: furniture.planter(rng), lambda: waste.cigarette_bin((0.2, 0.25, 0.2)))[int(rng.integers(4))]
+        made = (
+            furniture.cone,
+            furniture.bollard,
+            lambda: furniture.planter(rng),
+            lambda: waste.cigarette_bin((0.2, 0.25, 0.2)),
+        )[int(rng.integers(4))]
         spot = layout.room((5, 25), (0.4, layout.street.front_y - 0.4), 0.5)
         if spot:
             layout.put(made(), *spot, float(rng.uniform(0, 360)), None)
@@ -122,11 +133,22 @@ def _stalls(layout: Layout) -> None:
             angle, reach = float(rng.uniform(0, 6.28)), float(rng.uniform(1.0, 1.5))
             x, y = spot[0] + reach * math.cos(angle), spot[1] + reach * 0.8 * math.sin(angle)
             look = people.any_look(rng)
-            body = people.sitting(look) if rng.random() < 0.2 else people.standing(look, float(rng.uniform(0, 0.9)))
+            body = (
+                people.sitting(look)
+                if rng.random() < 0.2
+                else people.standing(look, float(rng.uniform(0, 0.9)))
+            )
             layout.put(body, x, y, math.degrees(angle) + 180, "person")
             layout.taken.append((x, y, 0.3))
         for _ in range(int(rng.integers(0, 4))):
-            layout.put(stalls.fruit_crate(rng, layout.one(stalls.FRUIT)), spot[0] + float(rng.uniform(-1.4, 1.4)), spot[1] - 1.1, float(rng.uniform(0, 360)), None, flat=True)
+            layout.put(
+                stalls.fruit_crate(rng, layout.one(stalls.FRUIT)),
+                spot[0] + float(rng.uniform(-1.4, 1.4)),
+                spot[1] - 1.1,
+                float(rng.uniform(0, 360)),
+                None,
+                flat=True,
+            )
 
 
 def _bins(layout: Layout) -> None:
@@ -147,16 +169,31 @@ def _bins(layout: Layout) -> None:
             if rng.random() < 0.42:
                 layout.put(waste.overflowing(rng, colour, large), x, y, turned, "bin_overflow")
             else:
-                layout.put(waste.bin_(colour, float(rng.choice([0, 0, 0, 0, 12, 105])), large), x, y, turned, "bin")
+                layout.put(
+                    waste.bin_(colour, float(rng.choice([0, 0, 0, 0, 12, 105])), large), x, y, turned, "bin"
+                )
         if rng.random() < 0.4:
             side = spot[0] + (1 if rng.random() < 0.5 else -1) * (0.9 + 0.4 * row)
-            layout.put(waste.pile(rng, int(rng.integers(3, 9)), float(rng.uniform(0.3, 0.6))), side, spot[1], 0, "garbage", flat=True)
+            layout.put(
+                waste.pile(rng, int(rng.integers(3, 9)), float(rng.uniform(0.3, 0.6))),
+                side,
+                spot[1],
+                0,
+                "garbage",
+                flat=True,
+            )
             layout.taken.append((side, spot[1], 0.6))
     for _ in range(int(rng.choice([0, 1, 2], p=[0.45, 0.4, 0.15]))):
         spread = float(rng.uniform(0.3, 1.0))
         spot = layout.room((5.5, 20), (-0.6, layout.street.front_y - 0.5), spread * 1.3)
         if spot:
-            layout.put(waste.pile(rng, int(4 + 9 * spread * rng.random() + 2), spread), *spot, 0, "garbage", flat=True)
+            layout.put(
+                waste.pile(rng, int(4 + 9 * spread * rng.random() + 2), spread),
+                *spot,
+                0,
+                "garbage",
+                flat=True,
+            )
 
 
 def _parked(layout: Layout) -> None:
@@ -164,7 +201,9 @@ def _parked(layout: Layout) -> None:
     for _ in range(int(rng.integers(0, 5))):
         spot = layout.room((6, 40), (-1.5, -1.15), 2.6)
         if spot:
-            layout.put(any_car(rng), *spot, float((180 if rng.random() < 0.8 else 0) + rng.normal(0, 3)), "car")
+            layout.put(
+                any_car(rng), *spot, float((180 if rng.random() < 0.8 else 0) + rng.normal(0, 3)), "car"
+            )
     if rng.random() < 0.15:
         spot = layout.room((9, 30), (1.3, 3.0), 2.4)
         if spot:
@@ -184,7 +223,12 @@ def _traffic(layout: Layout) -> None:
             layout.put(vehicles.bus(layout.one(stalls.CANOPY)), max(spot[0], 16.0), spot[1], yaw, "bus")
             layout.taken.append((*spot, 6.0))
         elif what < 0.30:
-            layout.put(vehicles.truck(layout.one(vehicles.PAINTS), closed=bool(rng.random() < 0.6)), *spot, yaw, "truck")
+            layout.put(
+                vehicles.truck(layout.one(vehicles.PAINTS), closed=bool(rng.random() < 0.6)),
+                *spot,
+                yaw,
+                "truck",
+            )
         else:
             layout.put(any_car(rng), *spot, yaw, "car")
 
@@ -220,7 +264,10 @@ def _cycle(layout: Layout, x: float, y: float, yaw: float, *, rider: bool) -> No
     if rng.random() < 0.3:
         made, label = cycles.bicycle(colour), "bicycle"
     else:
-        made, label = cycles.ebike(colour, crate=layout.one(cycles.CYCLE_COLOURS) if rng.random() < 0.25 else None), "motorcycle"
+        made, label = (
+            cycles.ebike(colour, crate=layout.one(cycles.CYCLE_COLOURS) if rng.random() < 0.25 else None),
+            "motorcycle",
+        )
     if rider:
         layout.put_ridden(made, label, x, y, yaw)
     else:
@@ -230,10 +277,16 @@ def _cycle(layout: Layout, x: float, y: float, yaw: float, *, rider: bool) -> No
 def _pedestrians(layout: Layout) -> None:
     rng = layout.rng
     for _ in range(int(rng.integers(1, 8))):
-        spot = layout.room((5, 26), (0.4, layout.street.front_y - 0.4) if rng.random() < 0.85 else (-9, 0), 0.4)
+        spot = layout.room(
+            (5, 26), (0.4, layout.street.front_y - 0.4) if rng.random() < 0.85 else (-9, 0), 0.4
+        )
         if spot:
             look = people.any_look(rng)
-            body = people.walking(look, float(rng.random())) if rng.random() < 0.7 else people.standing(look, float(rng.uniform(0, 0.6)))
+            body = (
+                people.walking(look, float(rng.random()))
+                if rng.random() < 0.7
+                else people.standing(look, float(rng.uniform(0, 0.6)))
+            )
             layout.put(body, *spot, float(rng.choice([0, 180, 90, -90]) + rng.normal(0, 20)), "person")
 
 

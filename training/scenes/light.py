@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.scenes.camera import Floats
+from training.scenes.camera import Floats, Mask
 from training.scenes.mesh import Colour
 
 
@@ -41,12 +41,48 @@ def any_light(rng: np.random.Generator) -> Light:
     if kind == 0:
         return Light(azimuth, elevation, haze=0.002, exposure=0.60 * exposure)
     if kind == 1:
-        return Light(azimuth, elevation, (1.3, 1.5, 1.62), (0.95, 0.82, 0.72), (1.1, 1.06, 1.02), haze=0.006, softness=0.4, exposure=0.66 * exposure)
+        return Light(
+            azimuth,
+            elevation,
+            (1.3, 1.5, 1.62),
+            (0.95, 0.82, 0.72),
+            (1.1, 1.06, 1.02),
+            haze=0.006,
+            softness=0.4,
+            exposure=0.66 * exposure,
+        )
     if kind == 2:
-        return Light(azimuth, 70, (0.25, 0.27, 0.28), (1.05, 1.0, 0.96), (1.0, 0.98, 0.96), haze=0.004, softness=1.2, exposure=0.85 * exposure)
+        return Light(
+            azimuth,
+            70,
+            (0.25, 0.27, 0.28),
+            (1.05, 1.0, 0.96),
+            (1.0, 0.98, 0.96),
+            haze=0.004,
+            softness=1.2,
+            exposure=0.85 * exposure,
+        )
     if kind == 3:
-        return Light(azimuth, float(rng.uniform(16, 28)), (1.15, 1.9, 2.7), (0.62, 0.5, 0.42), (0.7, 0.8, 0.95), haze=0.003, exposure=0.75 * exposure)
-    return Light(azimuth, 65, (0.3, 0.32, 0.33), (0.95, 0.92, 0.9), (0.9, 0.9, 0.9), haze=0.005, softness=1.2, exposure=0.9 * exposure, wet=float(rng.uniform(0.4, 1)))
+        return Light(
+            azimuth,
+            float(rng.uniform(16, 28)),
+            (1.15, 1.9, 2.7),
+            (0.62, 0.5, 0.42),
+            (0.7, 0.8, 0.95),
+            haze=0.003,
+            exposure=0.75 * exposure,
+        )
+    return Light(
+        azimuth,
+        65,
+        (0.3, 0.32, 0.33),
+        (0.95, 0.92, 0.9),
+        (0.9, 0.9, 0.9),
+        haze=0.005,
+        softness=1.2,
+        exposure=0.9 * exposure,
+        wet=float(rng.uniform(0.4, 1)),
+    )
 
 
 def smoothstep(low: float | Floats, high: float | Floats, x: Floats) -> Floats:
@@ -80,62 +116,66 @@ def environment(light: Light, direction: Floats, rough: Floats) -> Floats:
     wall = np.array([0.20, 0.22, 0.24], np.float32) * (0.8 + 0.4 * np.sin(17 * azimuth + 23 * up))[:, None]
     scene = _mix(wall, sky, smoothstep(skyline - edge, skyline + edge, up))
     ground = np.array(light.bounce, np.float32) * (0.75 + 0.25 * np.clip(-up, 0, 1))[:, None]
-    seen = _mix(ground, scene, smoothstep(-edge * 0.6, edge * 0.6, up))
-    return seen
+    return _mix(ground, scene, smoothstep(-edge * 0.6, edge * 0.6, up))
 
 
-def shade(
-    light: Light,
-    albedo: Floats,
-    gloss: Floats,
-    rough: Floats,
-    normal: Floats,
-    view: Floats,
-    shelter: Floats,
-    sunlit: Floats | float = 1.0,
-) -> Floats:
-    """Radiance (N, 3) towards the camera.
+@dataclass(frozen=True)
+class Finish:
+    """What a surface does with light: diffuse share (N, 3), mirror share at normal incidence (N,), blur of the mirror (N,)."""
 
-    view (N, 3) are unit vectors from the surface to the camera; shelter (N,) is the share of the sky that is seen (ambient
-    occlusion), sunlit (N,) the share of the sun.
-    """
-    to_sun = light.to_sun
+    albedo: Floats
+    gloss: Floats
+    rough: Floats
+
+
+@dataclass(frozen=True)
+class Facing:
+    """How a surface lies: unit normal (N, 3), unit view to the camera (N, 3), shares of sky and of sun that reach it (N,)."""
+
+    normal: Floats
+    view: Floats
+    shelter: Floats
+    sunlit: Floats
+
+    def __getitem__(self, chosen: Mask) -> Facing:
+        """Return the chosen samples."""
+        return Facing(self.normal[chosen], self.view[chosen], self.shelter[chosen], self.sunlit[chosen])
+
+
+def shade(light: Light, finish: Finish, facing: Facing) -> Floats:
+    """Radiance (N, 3) towards the camera."""
+    normal = facing.normal
     up = 0.5 + 0.5 * normal[:, 2]
     open_street = 1 - 0.22 * normal[:, 1]
     sky = 0.55 * np.array(light.zenith, np.float32) + 0.45 * np.array(light.horizon, np.float32)
-    ambient = _mix(np.array(light.bounce, np.float32), sky, up) * (open_street * shelter)[:, None]
-    facing = np.clip(normal @ to_sun, 0, 1) * sunlit
-    radiance = albedo * (ambient + facing[:, None] * np.array(light.sun, np.float32))
-    shiny = gloss > 0
+    ambient = _mix(np.array(light.bounce, np.float32), sky, up) * (open_street * facing.shelter)[:, None]
+    direct = np.clip(normal @ light.to_sun, 0, 1) * facing.sunlit
+    radiance = finish.albedo * (ambient + direct[:, None] * np.array(light.sun, np.float32))
+    shiny = finish.gloss > 0
     if shiny.any():
-        radiance[shiny] += _mirror(
-            light,
-            gloss[shiny],
-            rough[shiny],
-            normal[shiny],
-            view[shiny],
-            shelter[shiny],
-            np.broadcast_to(sunlit, gloss.shape)[shiny],
-        )
+        radiance[shiny] += _mirror(light, finish.gloss[shiny], finish.rough[shiny], facing[shiny])
     return np.asarray(radiance, np.float32)
 
 
-def _mirror(
-    light: Light, gloss: Floats, rough: Floats, normal: Floats, view: Floats, shelter: Floats, sunlit: Floats
-) -> Floats:
-    cosine = np.clip((normal * view).sum(1), 0, 1)
+def _mirror(light: Light, gloss: Floats, rough: Floats, facing: Facing) -> Floats:
+    cosine = np.clip((facing.normal * facing.view).sum(1), 0, 1)
     fresnel = gloss + (np.maximum(0.9 - rough, gloss) - gloss) * (1 - cosine) ** 5
-    reflected = 2 * cosine[:, None] * normal - view
-    radiance = environment(light, reflected, rough) * (fresnel * (0.35 + 0.65 * shelter))[:, None]
+    reflected = 2 * cosine[:, None] * facing.normal - facing.view
+    radiance = environment(light, reflected, rough) * (fresnel * (0.35 + 0.65 * facing.shelter))[:, None]
     power = 2 / np.maximum(rough, 0.03) ** 2
-    glint = np.clip(reflected @ light.to_sun, 0, 1) ** power * fresnel * np.minimum(power / 14, 22) * sunlit
-    return radiance + glint[:, None] * np.array(light.sun, np.float32)
+    glint = (
+        np.clip(reflected @ light.to_sun, 0, 1) ** power
+        * fresnel
+        * np.minimum(power / 14, 22)
+        * facing.sunlit
+    )
+    return np.asarray(radiance + glint[:, None] * np.array(light.sun, np.float32))
 
 
 def in_haze(light: Light, radiance: Floats, distance: Floats) -> Floats:
     """Radiance (N, 3) after distance (N,) metres of air."""
     kept = np.exp(-light.haze * np.maximum(distance - 4, 0))[..., None]
-    return (radiance * kept + np.array(light.horizon, np.float32) * 0.82 * (1 - kept)).astype(np.float32)
+    return np.asarray(radiance * kept + np.array(light.horizon, np.float32) * 0.82 * (1 - kept), np.float32)
 
 
 def _mix(a: Floats, b: Floats, share: Floats) -> Floats:

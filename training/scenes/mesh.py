@@ -8,18 +8,32 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.scenes.camera import Floats
 
-Ints = NDArray[np.int32]
+Ints = NDArray[np.integer[Any]]
 Colour = tuple[float, float, float]
 """Linear blue, green, red reflectance, 0 to 1 (OpenCV's channel order)."""
 
-Paint = Callable[[Floats, Floats, Floats, Floats], None]
-"""Change albedo (N, 3) and gloss (N,) in place, from position (N, 3) and normal (N, 3) in the mesh's own frame."""
+
+@dataclass(frozen=True)
+class Patch:
+    """Samples of a surface on their way to the light: position (N, 3) and normal (N, 3) in the mesh's own frame, fixed;
+    albedo (N, 3) and gloss (N,), to be changed in place.
+    """
+
+    position: Floats
+    normal: Floats
+    albedo: Floats
+    gloss: Floats
+
+
+Paint = Callable[[Patch], None]
+"""A pattern: changes a patch's albedo and gloss by position."""
 
 
 def rgb(red: int, green: int, blue: int) -> Colour:
@@ -133,7 +147,7 @@ def smooth_normals(vertices: Floats, faces: Ints) -> Floats:
     for k in range(4):
         np.add.at(total, faces[:, k], normal)
     length = np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
-    return (total / length).astype(np.float32)
+    return np.asarray(total / length, np.float32)
 
 
 def join(parts: Sequence[Mesh]) -> Mesh:
@@ -242,8 +256,8 @@ def ellipsoid(rx: float, ry: float, rz: float, material: Material, rows: int = 8
 
 
 def tube(
-    a: Sequence[float],
-    b: Sequence[float],
+    a: Sequence[float] | Floats,
+    b: Sequence[float] | Floats,
     radius_a: float,
     radius_b: float,
     material: Material,

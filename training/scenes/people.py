@@ -7,8 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.scenes.camera import Floats
-from training.scenes.mesh import Colour, Material, Mesh, box, ellipsoid, join, loft, rgb, ring, tube
+from training.scenes.mesh import (
+    Colour,
+    Material,
+    Mesh,
+    Paint,
+    Patch,
+    box,
+    ellipsoid,
+    join,
+    loft,
+    rgb,
+    ring,
+    tube,
+)
 
 SKIN = rgb(214, 164, 134)
 HAIR = rgb(22, 19, 18)
@@ -160,8 +172,9 @@ def _arm(look: Look, side: int, hips: float, swing: float, bend: float) -> Mesh:
     )
 
 
-def _face(look: Look):  # type: ignore[no-untyped-def]
-    def paint(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+def _face(look: Look) -> Paint:
+    def paint(patch: Patch) -> None:
+        p, albedo = patch.position, patch.albedo
         x, z = p[:, 0], p[:, 2]
         limit = 0.03 if look.long_hair else 0.0
         albedo[(z > 0.055) | (x < limit - 0.25 * z - 0.02)] = np.array(HAIR, np.float32)
@@ -170,8 +183,9 @@ def _face(look: Look):  # type: ignore[no-untyped-def]
     return paint
 
 
-def _folds(apron: Colour | None):  # type: ignore[no-untyped-def]
-    def paint(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+def _folds(apron: Colour | None) -> Paint:
+    def paint(patch: Patch) -> None:
+        p, n, albedo = patch.position, patch.normal, patch.albedo
         albedo *= (0.9 + 0.1 * np.sin(31 * p[:, 2] + 9 * p[:, 1] + 7 * p[:, 0]))[:, None]
         if apron is not None:
             albedo[(n[:, 0] > 0.35) & (np.abs(p[:, 1]) < 0.13)] = np.array(apron, np.float32)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from training.scenes.camera import Camera, Floats
-from training.scenes.light import Light, in_haze, shade, smoothstep
-from training.scenes.mesh import Ints, Mesh
+from training.scenes.camera import Camera, Doubles, Floats
+from training.scenes.light import Facing, Finish, Light, in_haze, shade, smoothstep
+from training.scenes.mesh import Ints, Mesh, Patch
 
 NEAR_M = 0.5
 MIN_FACES_SELF_SHADE = 20
@@ -65,7 +67,13 @@ def bounding_box(mesh: Mesh, camera: Camera) -> tuple[float, float, float, float
 
 
 def draw(
-    mesh: Mesh, camera: Camera, light: Light, scale: int = 2, shelter_m: float = 0.6, *, self_shade: bool = True
+    mesh: Mesh,
+    camera: Camera,
+    light: Light,
+    scale: int = 2,
+    shelter_m: float = 0.6,
+    *,
+    self_shade: bool = True,
 ) -> Sprite | None:
     """Draw a mesh as a sprite, `scale`² samples per pixel; None where it is out of view.
 
@@ -75,7 +83,7 @@ def draw(
     found = fragments(mesh, camera, scale)
     if found is None:
         return None
-    x0, y0, w, h = found.window
+    x0, y0, _, _ = found.window
     shelter = (0.45 + 0.55 * smoothstep(-0.05, shelter_m, found.position[:, 2])).astype(np.float32)
     if self_shade and len(mesh.faces) > MIN_FACES_SELF_SHADE:
         shelter *= 0.42 + 0.58 * lit_share(mesh, np.array([0, 0, 1], np.float32), found.position, 0.16)
@@ -83,12 +91,24 @@ def draw(
     else:
         sunlit = np.ones(len(shelter), np.float32)
     radiance = _surface(mesh, found, light, shelter, sunlit)
-    small = _gathered(found, np.concatenate([in_haze(light, radiance, found.distance), np.ones((len(radiance), 1), np.float32)], 1), scale)
+    small = _gathered(
+        found,
+        np.concatenate(
+            [in_haze(light, radiance, found.distance), np.ones((len(radiance), 1), np.float32)], 1
+        ),
+        scale,
+    )
     numbers = np.unique(mesh.part)
-    parts = tuple(_gathered(found, (found.part == k).astype(np.float32)[:, None], scale) for k in numbers) if len(numbers) > 1 else ()
+    parts = (
+        tuple(_gathered(found, (found.part == k).astype(np.float32)[:, None], scale) for k in numbers)
+        if len(numbers) > 1
+        else ()
+    )
     base = mesh.vertices.mean(0)
     distance = math.hypot(float(base[0]) - camera.position[0], float(base[1]) - camera.position[1])
-    return Sprite(x0, y0, np.ascontiguousarray(small[..., :3]), np.ascontiguousarray(small[..., 3]), distance, parts)
+    return Sprite(
+        x0, y0, np.ascontiguousarray(small[..., :3]), np.ascontiguousarray(small[..., 3]), distance, parts
+    )
 
 
 def _gathered(found: Fragments, values: Floats, scale: int) -> Floats:
@@ -107,14 +127,11 @@ def fragments(mesh: Mesh, camera: Camera, scale: int) -> Fragments | None:
         return None
     x0, y0, w, h = window
     xy, depth = camera.project(mesh.vertices)
-    corners = mesh.vertices[mesh.faces].astype(np.float64)  # (F, 4, 3)
-    centre = corners.mean(1)
-    e1, e2 = _edges(corners)
-    plane = np.cross(e1, e2)
-    away = centre - np.array(camera.position)
+    quads = _quads(mesh.vertices, mesh.faces)
+    away = quads.centre - np.array(camera.position)
     drawn = (depth[mesh.faces] > NEAR_M).all(1)
     if not mesh.two_sided:
-        drawn &= (plane * away).sum(1) < 0
+        drawn &= (quads.plane * away).sum(1) < 0
     distance = np.linalg.norm(away, axis=1) - mesh.bias
     order = np.flatnonzero(drawn)
     order = order[np.argsort(-distance[order], kind="stable")]
@@ -126,9 +143,8 @@ def fragments(mesh: Mesh, camera: Camera, scale: int) -> Fragments | None:
     rows, columns = np.nonzero(faces >= 0)
     if len(rows) == 0:
         return None
-    return _place(
-        mesh, camera, window, scale, faces[rows, columns], rows, columns, (centre, e1, e2, plane, away)
-    )
+    samples = _Samples(window, scale, faces[rows, columns], rows.astype(np.int32), columns.astype(np.int32))
+    return _place(mesh, camera, samples, quads)
 
 
 def _window(mesh: Mesh, camera: Camera) -> tuple[int, int, int, int] | None:
@@ -140,24 +156,45 @@ def _window(mesh: Mesh, camera: Camera) -> tuple[int, int, int, int] | None:
     return x0, y0, x1 - x0, y1 - y0
 
 
-def _edges(corners: Floats) -> tuple[Floats, Floats]:
+@dataclass(frozen=True)
+class _Samples:
+    """Samples (N) of a window: the face that each one shows, and where it lies in the window."""
+
+    window: tuple[int, int, int, int]
+    scale: int
+    face: Ints
+    rows: Ints
+    columns: Ints
+
+
+@dataclass(frozen=True)
+class _Quads:
+    """Faces as planes: middle, two spanning directions and their cross product, (F, 3) each."""
+
+    centre: Doubles
+    e1: Doubles
+    e2: Doubles
+    plane: Doubles
+
+
+def _quads(vertices: Floats, faces: Ints) -> _Quads:
+    corners = vertices[faces].astype(np.float64)  # (F, 4, 3)
+    e1, e2 = _edges(corners)
+    return _Quads(corners.mean(1), e1, e2, np.cross(e1, e2))
+
+
+def _edges(corners: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Half-diagonal frame of each quad: the directions along which its corners differ."""
     a, b, c, d = (corners[:, k] for k in range(4))
     return (b + c - a - d) / 2, (c + d - a - b) / 2
 
 
-def _place(
-    mesh: Mesh,
-    camera: Camera,
-    window: tuple[int, int, int, int],
-    scale: int,
-    face: Ints,
-    rows: Ints,
-    columns: Ints,
-    frame: tuple[Floats, Floats, Floats, Floats, Floats],
-) -> Fragments:
-    centre, e1, e2, plane, away = frame
-    x0, y0, _, _ = window
+def _place(mesh: Mesh, camera: Camera, samples: _Samples, quads: _Quads) -> Fragments:
+    """Cut every sample's ray with its face and carry the vertices' values there."""
+    x0, y0, _, _ = samples.window
+    face, rows, columns, scale = samples.face, samples.rows, samples.columns, samples.scale
+    centre, e1, e2, plane = quads.centre, quads.e1, quads.e2, quads.plane
+    away = centre - np.array(camera.position)
     rays = camera.rays(
         ((columns + 0.5) / scale + x0).astype(np.float32), ((rows + 0.5) / scale + y0).astype(np.float32)
     )
@@ -179,7 +216,7 @@ def _place(
     def spread(values: Floats) -> Floats:
         corner = values[mesh.faces]
         d1, d2 = _edges(corner)
-        return corner.mean(1)[face] + s * d1[face] + t * d2[face]
+        return np.asarray(corner.mean(1)[face] + s * d1[face] + t * d2[face])
 
     normal = spread(mesh.normals)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
@@ -189,9 +226,9 @@ def _place(
     if mesh.two_sided:
         normal[facing < 0] *= -1
     return Fragments(
-        window,
-        rows.astype(np.int32),
-        columns.astype(np.int32),
+        samples.window,
+        rows,
+        columns,
         position,
         normal,
         spread(mesh.local),
@@ -214,9 +251,9 @@ def _surface(mesh: Mesh, found: Fragments, light: Light, shelter: Floats, sunlit
         chosen = np.flatnonzero(found.material == number)
         if len(chosen):
             a, g = albedo[chosen], gloss[chosen]
-            material.paint(found.local[chosen], found.local_normal[chosen], a, g)
+            material.paint(Patch(found.local[chosen], found.local_normal[chosen], a, g))
             albedo[chosen], gloss[chosen] = a, g
-    radiance = shade(light, albedo, gloss, rough, found.normal, found.view, shelter, sunlit)
+    radiance = shade(light, Finish(albedo, gloss, rough), Facing(found.normal, found.view, shelter, sunlit))
     glow = np.array([m.glow for m in mesh.materials], np.float32)[found.material]
     return radiance + albedo * glow[:, None]
 
@@ -244,10 +281,8 @@ def lit_share(mesh: Mesh, direction: Floats, position: Floats, spread_m: float) 
 
 def _depth_map(mesh: Mesh, points: Floats, low: Floats, step: float, size: Ints) -> Floats:
     """Height of the outermost surface over a grid that looks along the third axis of points (V, 3)."""
-    corners = points[mesh.faces].astype(np.float64)
-    centre = corners.mean(1)
-    e1, e2 = _edges(corners)
-    plane = np.cross(e1, e2)
+    quads = _quads(points, mesh.faces)
+    centre, plane = quads.centre, quads.plane
     order = np.argsort(centre[:, 2], kind="stable")
     faces = np.full((int(size[1]), int(size[0])), -1, np.int32)
     grid = np.round((points[:, :2] - low[:2]) / step * (1 << _SHIFT)).astype(np.int32)[mesh.faces]
@@ -258,7 +293,7 @@ def _depth_map(mesh: Mesh, points: Floats, low: Floats, step: float, size: Ints)
     tilt = np.where(np.abs(plane[:, 2]) < 1e-9, 1e-9, plane[:, 2])
     slope = np.clip(plane[:, :2] / tilt[:, None], -4, 4)
     du, dv = (columns + 0.5) * step + low[0] - centre[face, 0], (rows + 0.5) * step + low[1] - centre[face, 1]
-    reach = np.abs(corners[:, :, 2] - centre[:, None, 2]).max(1)[face]
+    reach = np.abs(points[mesh.faces][:, :, 2] - centre[:, None, 2]).max(1)[face]
     rise = np.clip(-(slope[face, 0] * du + slope[face, 1] * dv), -reach, reach)
     depth = np.full(faces.shape, -1e9, np.float32)
     depth[rows, columns] = centre[face, 2] + rise

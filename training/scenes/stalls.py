@@ -6,12 +6,14 @@ import math
 
 import numpy as np
 
-from training.scenes.camera import Floats
+from training.scenes.camera import Floats, Mask
 from training.scenes.cycles import CYCLE_COLOURS, tricycle
 from training.scenes.mesh import (
     Colour,
     Material,
     Mesh,
+    Paint,
+    Patch,
     box,
     build,
     ellipsoid,
@@ -64,7 +66,7 @@ def umbrella(rng: np.random.Generator, radius: float = 1.25, height: float = 2.2
     cloth = build(
         points,
         np.ascontiguousarray(faces),
-        Material(first, 0.02, 0.6, _panels(first, second, ribs)),
+        Material(first, 0.02, 0.6, _panels(second, ribs)),
         two_sided=True,
     )
     parts = [
@@ -203,8 +205,9 @@ def _sign(rng: np.random.Generator) -> Mesh:
     return box((0.8, 0.02, 0.3), paper).nearer(0.1)
 
 
-def _panels(first: Colour, second: Colour, ribs: int):  # type: ignore[no-untyped-def]
-    def paint(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+def _panels(second: Colour, ribs: int) -> Paint:
+    def paint(patch: Patch) -> None:
+        p, albedo = patch.position, patch.albedo
         wedge = np.floor(np.arctan2(p[:, 1], p[:, 0]) / (2 * math.pi) * ribs).astype(int)
         albedo[wedge % 2 == 0] = np.array(second, np.float32)
         albedo *= (0.85 + 0.15 * np.abs(np.sin(np.arctan2(p[:, 1], p[:, 0]) * ribs / 2)))[:, None]
@@ -212,25 +215,29 @@ def _panels(first: Colour, second: Colour, ribs: int):  # type: ignore[no-untype
     return paint
 
 
-def _slats(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+def _slats(patch: Patch) -> None:
+    p, albedo = patch.position, patch.albedo
     albedo[np.mod(p[:, 2], 0.055) < 0.015] *= 0.45
 
 
-def _hem(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+def _hem(patch: Patch) -> None:
+    p, albedo = patch.position, patch.albedo
     albedo *= (0.85 + 0.15 * np.sin(p[:, 1] * 26 + 3 * np.sin(p[:, 2] * 5)))[:, None]
 
 
-def _board(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+def _board(patch: Patch) -> None:
+    p, n, albedo = patch.position, patch.normal, patch.albedo
     side = (np.abs(n[:, 1]) > 0.6) & (np.abs(p[:, 0]) < 0.65) & (np.abs(p[:, 2] - 0.63) < 0.17)
     albedo[side] = 0.75
     _strokes_in(p, side, albedo)
 
 
-def _strokes(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+def _strokes(patch: Patch) -> None:
+    p, albedo = patch.position, patch.albedo
     _strokes_in(p, np.abs(p[:, 0]) < 0.36, albedo)
 
 
-def _strokes_in(p: Floats, where: Floats, albedo: Floats) -> None:
+def _strokes_in(p: Floats, where: Mask, albedo: Floats) -> None:
     """Hand-lettering that is no letter."""
     cell = np.mod(p[:, 0], 0.2)
     mark = (
@@ -242,11 +249,13 @@ def _strokes_in(p: Floats, where: Floats, albedo: Floats) -> None:
     albedo[mark] = np.array([0.03, 0.03, 0.25], np.float32)
 
 
-def _case(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+def _case(patch: Patch) -> None:
+    p, albedo = patch.position, patch.albedo
     edge = (np.abs(np.abs(p[:, 0]) - 0.25) < 0.02) | (np.abs(np.abs(p[:, 1]) - 0.35) < 0.02)
     albedo[edge] = 0.6
     albedo[~edge & (p[:, 2] < 0.22)] = np.array([0.06, 0.14, 0.3], np.float32)
 
 
-def _stripes(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+def _stripes(patch: Patch) -> None:
+    p, albedo = patch.position, patch.albedo
     albedo[np.mod(p[:, 0], 0.3) < 0.15] = 0.78

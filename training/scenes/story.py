@@ -13,7 +13,8 @@ from training.scenes.camera import Camera, Floats, Place
 from training.scenes.compose import Drawn, Lens, Picture, Sensor, Thing, Truth, compose, draw_thing
 from training.scenes.light import Light
 from training.scenes.mesh import Mesh, join, rgb
-from training.scenes.street import KERB_M, Backdrop, Street, render_street
+from training.scenes.plan import KERB_M, Street
+from training.scenes.street import Backdrop, render_street
 
 SEED = 20260601
 SECONDS = 45.0
@@ -114,10 +115,22 @@ class Actor:
         if at is None:
             return None
         x, y, yaw = (round(v, 4) for v in at)
-        phase = round(self.path.walked(seconds) / 1.3 % 1, 3) if self.label == "person" and self.path.moving(seconds) else None
+        phase = (
+            round(self.path.walked(seconds) / 1.3 % 1, 3)
+            if self.label == "person" and self.path.moving(seconds)
+            else None
+        )
         mesh = self.shape(phase).moved(x, y, self.ground_m, yaw)
         key = (x, y, yaw, -1.0 if phase is None else phase)
-        return key, Thing(mesh, self.label, self.ground_m, self.name, self.flat, self.part_labels, self.label in {"car", "bus"})
+        return key, Thing(
+            mesh,
+            self.label,
+            self.ground_m,
+            self.name,
+            self.flat,
+            self.part_labels,
+            self.label in {"car", "bus"},
+        )
 
 
 @dataclass
@@ -154,7 +167,14 @@ def set_stage(camera: Camera = CAMERA) -> Stage:
     backdrop = render_street(STREET, camera, LIGHT)
     still = [d for d in (draw_thing(t, camera, LIGHT) for t in fixtures()) if d is not None]
     lens = Lens(blur_px=0.55, noise=0.004, vignette=0.2, contrast=1.12)
-    return Stage(camera, LIGHT, backdrop, still, cast(), Sensor(lens, LIGHT.exposure, (camera.width, camera.height), SEED))
+    return Stage(
+        camera,
+        LIGHT,
+        backdrop,
+        still,
+        cast(),
+        Sensor(lens, LIGHT.exposure, (camera.width, camera.height), SEED),
+    )
 
 
 def fixtures() -> list[Thing]:
@@ -162,7 +182,10 @@ def fixtures() -> list[Thing]:
     rng = np.random.default_rng(SEED)
     green, colours = waste.BIN_COLOURS[0], cycles.CYCLE_COLOURS
     placed: list[tuple[Mesh, float, float, float, str | None, str]] = [
-        *((furniture.tree(rng, 8.2, 2.2, 1500), x, 0.95, 0.0, None, f"tree-{x:.0f}") for x in (21.0, 28.0, 35.0, 42.0, 49.0)),
+        *(
+            (furniture.tree(rng, 8.2, 2.2, 1500), x, 0.95, 0.0, None, f"tree-{x:.0f}")
+            for x in (21.0, 28.0, 35.0, 42.0, 49.0)
+        ),
         (furniture.lamp(), 24.5, 0.5, 0.0, None, "lamp"),
         (waste.overflowing(rng, green), *BIN_AT, -112.0, "bin_overflow", "bin-full"),
         (waste.pile(rng, 9, 0.5), *PILE_AT, 0.0, "garbage", "pile"),
@@ -187,7 +210,9 @@ def cast() -> list[Actor]:
     return [*_traffic(), *_vendor(), *_walkers()]
 
 
-def _car(name: str, shape: vehicles.Shape, colour: tuple[float, float, float], *knots: Knot, stays: bool = False) -> Actor:
+def _car(
+    name: str, shape: vehicles.Shape, colour: tuple[float, float, float], *knots: Knot, stays: bool = False
+) -> Actor:
     mesh = vehicles.car(shape, colour)
     return Actor(name, "car", Path(knots, stays), lambda _: mesh)
 
@@ -202,14 +227,42 @@ def _traffic() -> list[Actor]:
     return [
         _car("car-1", vehicles.HATCH, rgb(122, 22, 26), (0.0, 42.0, near), (4.6, 4.0, near)),
         _car("car-2", vehicles.SEDAN, rgb(150, 153, 156), (1.0, 4.0, far), (7.0, 64.0, far)),
-        _car("car-parks", vehicles.SEDAN, rgb(226, 226, 224), (1.5, 60.0, near), (5.2, 27.0, near + 0.3), (7.4, 16.5, -1.9), (8.4, 13.6, -1.38), (9.0, 13.2, -1.35), stays=True),
-        _car("car-waits", vehicles.HATCH, rgb(28, 52, 96), (11.0, 58.0, -3.2), (14.6, 25.0, -1.9), (16.0, 21.8, -1.5), (21.0, 21.8, -1.5), (22.4, 19.6, -2.6), (24.4, 12.5, near), (26.4, 2.5, near)),
+        _car(
+            "car-parks",
+            vehicles.SEDAN,
+            rgb(226, 226, 224),
+            (1.5, 60.0, near),
+            (5.2, 27.0, near + 0.3),
+            (7.4, 16.5, -1.9),
+            (8.4, 13.6, -1.38),
+            (9.0, 13.2, -1.35),
+            stays=True,
+        ),
+        _car(
+            "car-waits",
+            vehicles.HATCH,
+            rgb(28, 52, 96),
+            (11.0, 58.0, -3.2),
+            (14.6, 25.0, -1.9),
+            (16.0, 21.8, -1.5),
+            (21.0, 21.8, -1.5),
+            (22.4, 19.6, -2.6),
+            (24.4, 12.5, near),
+            (26.4, 2.5, near),
+        ),
         _car("car-3", vehicles.VAN, rgb(190, 192, 194), (18.0, 4.0, far), (25.0, 64.0, far)),
         _car("car-4", vehicles.SUV, rgb(60, 63, 68), (27.5, 60.0, near), (33.0, 4.0, near)),
         _car("car-5", vehicles.SEDAN, rgb(28, 29, 32), (36.0, 60.0, near), (41.5, 4.0, near)),
         _car("car-6", vehicles.HATCH, rgb(232, 232, 230), (38.0, 4.0, far), (44.5, 64.0, far)),
         Actor("bus-1", "bus", Path(((28.0, 6.0, far - 0.2), (38.5, 66.0, far - 0.2))), lambda _: bus),
-        Actor("courier", "motorcycle", Path(((31.0, 45.0, -2.9), (37.5, 4.0, -3.0))), lambda _: rider, 0.0, ("motorcycle", "person")),
+        Actor(
+            "courier",
+            "motorcycle",
+            Path(((31.0, 45.0, -2.9), (37.5, 4.0, -3.0))),
+            lambda _: rider,
+            0.0,
+            ("motorcycle", "person"),
+        ),
     ]
 
 
@@ -218,12 +271,24 @@ def _vendor() -> list[Actor]:
     cart = stalls.tricycle_stall(rng)
     way = ((7.5, 33.0, 3.1), (10.0, 26.0, 3.1), (13.0, 17.5, 2.75), (14.5, 15.3, 2.55), (15.0, 15.1, 2.55))
     beside = tuple((t, x + 0.5, y + 0.95) for t, x, y in way)
-    look = people.Look(top=rgb(60, 96, 150), bottom=people.BOTTOMS[2], hat=rgb(210, 190, 140), apron=rgb(190, 60, 56))
-    customer = people.Look(top=rgb(214, 150, 160), bottom=people.BOTTOMS[0], bag=rgb(60, 60, 64), long_hair=True)
+    look = people.Look(
+        top=rgb(60, 96, 150), bottom=people.BOTTOMS[2], hat=rgb(210, 190, 140), apron=rgb(190, 60, 56)
+    )
+    customer = people.Look(
+        top=rgb(214, 150, 160), bottom=people.BOTTOMS[0], bag=rgb(60, 60, 64), long_hair=True
+    )
     return [
         Actor("stall", "stall", Path(way, stays=True, yaw_deg=183.0), lambda _: cart, KERB_M),
         _person("vendor", look, *beside, (16.2, 15.4, 3.6), (17.2, 14.2, 3.5), stays=True, rest=0.6),
-        _person("customer", customer, (20.0, 30.0, 3.9), (29.0, 15.7, 1.35), (37.0, 15.7, 1.35), (44.5, 6.5, 3.9), rest=0.5),
+        _person(
+            "customer",
+            customer,
+            (20.0, 30.0, 3.9),
+            (29.0, 15.7, 1.35),
+            (37.0, 15.7, 1.35),
+            (44.5, 6.5, 3.9),
+            rest=0.5,
+        ),
     ]
 
 
@@ -231,22 +296,62 @@ def _walkers() -> list[Actor]:
     rng = np.random.default_rng(SEED + 9)
     bag = waste.bag(rng, 0.26, waste.BAG_COLOURS[0])
     tenant = people.Look(top=rgb(120, 150, 190), bottom=people.BOTTOMS[1])
-    bringing = ((2.0, 16.0, 4.7), (7.6, 10.8, 4.1), (8.4, 10.7, 4.0), (9.0, 10.7, 4.0), (15.5, 18.5, 4.8), (17.0, 18.5, 5.5))
+    bringing = (
+        (2.0, 16.0, 4.7),
+        (7.6, 10.8, 4.1),
+        (8.4, 10.7, 4.0),
+        (9.0, 10.7, 4.0),
+        (15.5, 18.5, 4.8),
+        (17.0, 18.5, 5.5),
+    )
     carried = tuple((t, x - 0.25, y - 0.15) for t, x, y in bringing[:3])
     return [
         _person("tenant", tenant, *bringing, rest=0.3),
         Actor("bag-carried", "", Path(carried), lambda _: bag.moved(0, 0, 0.35), KERB_M),
-        Actor("bag-left", "", Path(((8.4, 10.45, 3.85),), stays=True, yaw_deg=0.0), lambda _: bag, KERB_M, flat=True),
-        _person("walker-1", people.Look(top=rgb(200, 60, 58), height_m=1.62, long_hair=True), (0.0, 24.0, 3.6), (14.0, 6.0, 4.4)),
-        _person("walker-2", people.Look(top=rgb(235, 235, 232), bag=rgb(30, 60, 120)), (3.0, 7.0, 4.3), (22.0, 34.0, 4.0)),
-        _person("walker-3", people.Look(top=rgb(226, 190, 70), bottom=people.BOTTOMS[4], height_m=1.58), (25.0, 33.0, 3.7), (44.9, 8.0, 4.4)),
-        _person("walker-4", people.Look(top=rgb(70, 74, 78), bottom=people.BOTTOMS[3]), (30.0, 7.5, 4.5), (44.9, 25.0, 3.9)),
+        Actor(
+            "bag-left",
+            "",
+            Path(((8.4, 10.45, 3.85),), stays=True, yaw_deg=0.0),
+            lambda _: bag,
+            KERB_M,
+            flat=True,
+        ),
+        _person(
+            "walker-1",
+            people.Look(top=rgb(200, 60, 58), height_m=1.62, long_hair=True),
+            (0.0, 24.0, 3.6),
+            (14.0, 6.0, 4.4),
+        ),
+        _person(
+            "walker-2",
+            people.Look(top=rgb(235, 235, 232), bag=rgb(30, 60, 120)),
+            (3.0, 7.0, 4.3),
+            (22.0, 34.0, 4.0),
+        ),
+        _person(
+            "walker-3",
+            people.Look(top=rgb(226, 190, 70), bottom=people.BOTTOMS[4], height_m=1.58),
+            (25.0, 33.0, 3.7),
+            (44.9, 8.0, 4.4),
+        ),
+        _person(
+            "walker-4",
+            people.Look(top=rgb(70, 74, 78), bottom=people.BOTTOMS[3]),
+            (30.0, 7.5, 4.5),
+            (44.9, 25.0, 3.9),
+        ),
     ]
 
 
 def _person(name: str, look: people.Look, *knots: Knot, stays: bool = False, rest: float = 0.3) -> Actor:
     resting = people.standing(look, rest)
-    return Actor(name, "person", Path(knots, stays), lambda phase: resting if phase is None else people.walking(look, phase), KERB_M)
+    return Actor(
+        name,
+        "person",
+        Path(knots, stays),
+        lambda phase: resting if phase is None else people.walking(look, phase),
+        KERB_M,
+    )
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.scenes.camera import Floats
-from training.scenes.mesh import Colour, Material, Mesh, box, ellipsoid, join, loft, rgb, wheel
+from training.scenes.camera import Floats, Mask
+from training.scenes.mesh import Colour, Material, Mesh, Paint, Patch, box, ellipsoid, join, loft, rgb, wheel
 
 Curve = tuple[tuple[float, float], ...]
 """(x as a share of half the length from -1 rear to 1 front, height in metres) knots."""
@@ -91,7 +91,7 @@ def car(shape: Shape, colour: Colour, plate: Colour = PLATES[0]) -> Mesh:
 def _lower(shape: Shape, colour: Colour, plate: Colour) -> Mesh:
     half, w = shape.length / 2, shape.width / 2
     share = np.sin(np.linspace(-np.pi / 2, np.pi / 2, 40)) * 0.55 + np.linspace(-1, 1, 40) * 0.45
-    top = np.interp(share, *zip(*shape.top, strict=True))
+    top = _height(share, shape.top)
     bottom = shape.floor + 0.07 * np.abs(share) ** 12
     breadth = w * (1 - 0.17 * np.abs(share) ** 9 - 0.05 * np.abs(share) ** 30)
     t = np.linspace(0, 2 * np.pi, 28, endpoint=False)
@@ -135,27 +135,34 @@ def _greenhouse(shape: Shape, colour: Colour) -> Mesh:
     lean = 1 - 0.19 * np.clip(z / highest, 0, 1)
     narrow = 1 - 0.10 * np.clip(np.abs(share) - 0.25, 0, 1)[:, None]
     y = profile[:, 0] * lean * narrow * w * 0.93
-    base = np.minimum(shape.belt, np.interp(share, *zip(*shape.top, strict=True)) - 0.015)[:, None]
+    base = np.minimum(shape.belt, _height(share, shape.top) - 0.015)[:, None]
     rings = np.stack(
         [np.broadcast_to(share[:, None] * half, z.shape), y, base + np.where(profile[:, 1] < 0, -0.06, z)], -1
     ).astype(np.float32)
     return loft(rings, Material(colour, 0.05, 0.05, _glass_paint(shape, highest))).nearer(0.12)
 
 
+def _height(share: Floats, curve: Curve) -> Floats:
+    """Interpolate a curve at shares of half the length (N,)."""
+    at, height = (np.array(v) for v in zip(*curve, strict=True))
+    return np.asarray(np.interp(share, at, height))
+
+
 def _rounded(share: Floats, curve: Curve) -> Floats:
     """Interpolate the knots and round them off."""
     fine = np.linspace(curve[0][0], curve[-1][0], 200)
-    height = np.interp(fine, *zip(*curve, strict=True))
+    height = _height(fine, curve)
     kernel = np.hanning(23)
     padded = np.pad(height, 11, mode="reflect", reflect_type="odd")
     return np.interp(share, fine, np.convolve(padded, kernel / kernel.sum(), "valid"))
 
 
-def _lower_paint(shape: Shape, plate: Colour):  # type: ignore[no-untyped-def]
+def _lower_paint(shape: Shape, plate: Colour) -> Paint:
     half, w = shape.length / 2, shape.width / 2
-    nose = np.interp(0.95, *zip(*shape.top, strict=True))
+    nose = float(_height(np.array([0.95]), shape.top)[0])
 
-    def paint(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+    def paint(patch: Patch) -> None:
+        p, n, albedo, gloss = patch.position, patch.normal, patch.albedo, patch.gloss
         x, y, z = p.T
         side = np.abs(n[:, 1]) > 0.55
         for seam in shape.seams:
@@ -231,11 +238,12 @@ def _lower_paint(shape: Shape, plate: Colour):  # type: ignore[no-untyped-def]
     return paint
 
 
-def _glass_paint(shape: Shape, highest: float):  # type: ignore[no-untyped-def]
+def _glass_paint(shape: Shape, highest: float) -> Paint:
     half, w = shape.length / 2, shape.width / 2
     glass = np.array([0.022, 0.022, 0.02], np.float32)
 
-    def paint(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+    def paint(patch: Patch) -> None:
+        p, n, albedo, gloss = patch.position, patch.normal, patch.albedo, patch.gloss
         x, y, z = p[:, 0], np.abs(p[:, 1]), p[:, 2] - shape.belt
         rise = _rounded(x / half, shape.roof)
         side = (np.abs(n[:, 1]) > 0.62) & (z > 0.045) & (z < np.minimum(rise - 0.055, highest * 0.86))
@@ -259,8 +267,9 @@ def _glass_paint(shape: Shape, highest: float):  # type: ignore[no-untyped-def]
     return paint
 
 
-def _rim(radius: float):  # type: ignore[no-untyped-def]
-    def paint(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+def _rim(radius: float) -> Paint:
+    def paint(patch: Patch) -> None:
+        p, albedo, gloss = patch.position, patch.albedo, patch.gloss
         r = np.hypot(p[:, 0], p[:, 2]) / radius
         angle = np.arctan2(p[:, 2], p[:, 0])
         open_ = (r > 0.22) & (r < 0.66) & (np.sin(angle * 5) > 0.1)
@@ -270,7 +279,7 @@ def _rim(radius: float):  # type: ignore[no-untyped-def]
     return paint
 
 
-def _set(albedo: Floats, gloss: Floats, mask: Floats, colour: Floats, shine: float) -> None:
+def _set(albedo: Floats, gloss: Floats, mask: Mask, colour: Floats, shine: float) -> None:
     albedo[mask] = colour
     gloss[mask] = shine
 
@@ -278,16 +287,14 @@ def _set(albedo: Floats, gloss: Floats, mask: Floats, colour: Floats, shine: flo
 def bus(colour: Colour, length: float = 10.5) -> Mesh:
     """Build a city bus with one row of windows all round."""
     w, height = 1.25, 3.0
-    body = _hull(length, w, 0.32, height, Material(colour, 0.04, 0.1, _bus_paint(length, height, colour)))
+    body = _hull(length, w, 0.32, height, Material(colour, 0.04, 0.1, _bus_paint(length)))
     return join([body, *_wheels(length, w, (0.55, -0.52), 0.48)])
 
 
 def truck(colour: Colour, length: float = 5.9, *, closed: bool = True) -> Mesh:
     """Build a light truck: cab and box (closed) or drop-side bed."""
     w = 0.98
-    cab = _hull(1.7, w * 0.97, 0.45, 2.15, Material(colour, 0.05, 0.08, _cab_paint(1.7))).moved(
-        length / 2 - 0.85
-    )
+    cab = _hull(1.7, w * 0.97, 0.45, 2.15, Material(colour, 0.05, 0.08, _cab_paint)).moved(length / 2 - 0.85)
     cargo = Material(rgb(214, 216, 214) if closed else colour, 0.02, 0.5, _ribs)
     bed = box((length - 1.9, w * 2, 1.95 if closed else 0.5), cargo).moved(-0.95, 0, 0.72)
     frame = box((length - 0.6, w * 1.2, 0.25), Material((0.02, 0.02, 0.02))).moved(-0.2, 0, 0.42).nearer(-0.5)
@@ -317,10 +324,11 @@ def _wheels(length: float, w: float, axles: tuple[float, float], radius: float) 
     ]
 
 
-def _bus_paint(length: float, height: float, colour: Colour):  # type: ignore[no-untyped-def]
+def _bus_paint(length: float) -> Paint:
     half = length / 2
 
-    def paint(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+    def paint(patch: Patch) -> None:
+        p, n, albedo, gloss = patch.position, patch.normal, patch.albedo, patch.gloss
         x, y, z = p[:, 0], np.abs(p[:, 1]), p[:, 2]
         side = np.abs(n[:, 1]) > 0.6
         window = side & (z > 1.25) & (z < 2.35) & (np.abs(x) < half - 0.25) & (np.mod(x, 1.45) > 0.07)
@@ -336,9 +344,27 @@ def _bus_paint(length: float, height: float, colour: Colour):  # type: ignore[no
             np.array([0.6, 0.6, 0.6], np.float32),
             0.2,
         )
-        _set(albedo, gloss, back & (y > 0.95) & (np.abs(z - 1.2) < 0.35), np.array(rgb(150, 16, 18), np.float32), 0.1)
-        _set(albedo, gloss, back & (y < 0.8) & (np.abs(z - 1.1) < 0.4) & (np.sin(z * 60) > -0.2), BLACK * 2, 0.02)
-        _set(albedo, gloss, back & (y < 0.25) & (np.abs(z - 0.62) < 0.09), np.array(PLATES[0], np.float32), 0.02)
+        _set(
+            albedo,
+            gloss,
+            back & (y > 0.95) & (np.abs(z - 1.2) < 0.35),
+            np.array(rgb(150, 16, 18), np.float32),
+            0.1,
+        )
+        _set(
+            albedo,
+            gloss,
+            back & (y < 0.8) & (np.abs(z - 1.1) < 0.4) & (np.sin(z * 60) > -0.2),
+            BLACK * 2,
+            0.02,
+        )
+        _set(
+            albedo,
+            gloss,
+            back & (y < 0.25) & (np.abs(z - 0.62) < 0.09),
+            np.array(PLATES[0], np.float32),
+            0.02,
+        )
         band = side & (z < 1.2) & (z > 0.9 + 0.25 * np.sin(x * 0.6))
         albedo[band] = np.array([0.75, 0.75, 0.75], np.float32)
         _set(albedo, gloss, z < 0.45, BLACK * 2, 0.02)
@@ -349,35 +375,35 @@ def _bus_paint(length: float, height: float, colour: Colour):  # type: ignore[no
     return paint
 
 
-def _cab_paint(length: float):  # type: ignore[no-untyped-def]
-    def paint(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
-        x, y, z = p[:, 0], np.abs(p[:, 1]), p[:, 2]
-        screen = (n[:, 0] > 0.5) & (z > 1.3) & (z < 2.0) & (y < 0.85)
-        window = (np.abs(n[:, 1]) > 0.6) & (z > 1.3) & (z < 1.95) & (x > -0.35) & (x < 0.7)
-        _set(albedo, gloss, screen | window, np.array([0.02, 0.022, 0.02], np.float32), 0.08)
-        _set(
-            albedo,
-            gloss,
-            (n[:, 0] > 0.4) & (y > 0.55) & (z > 0.72) & (z < 0.92),
-            np.array([0.6, 0.6, 0.6], np.float32),
-            0.25,
-        )
-        _set(albedo, gloss, (n[:, 0] > 0.4) & (y < 0.5) & (z > 0.75) & (z < 1.05), BLACK * 2, 0.05)
-        _set(
-            albedo,
-            gloss,
-            (n[:, 0] > 0.4) & (y < 0.22) & (np.abs(z - 0.6) < 0.07),
-            np.array(PLATES[0], np.float32),
-            0.02,
-        )
-        albedo[(np.abs(n[:, 1]) > 0.6) & (np.abs(x + 0.42) < 0.012)] *= 0.2
-        _set(albedo, gloss, z < 0.55, BLACK * 2, 0.02)
+def _cab_paint(patch: Patch) -> None:
+    """Paint the windows, lamps and grille of a cab."""
+    p, n, albedo, gloss = patch.position, patch.normal, patch.albedo, patch.gloss
+    x, y, z = p[:, 0], np.abs(p[:, 1]), p[:, 2]
+    screen = (n[:, 0] > 0.5) & (z > 1.3) & (z < 2.0) & (y < 0.85)
+    window = (np.abs(n[:, 1]) > 0.6) & (z > 1.3) & (z < 1.95) & (x > -0.35) & (x < 0.7)
+    _set(albedo, gloss, screen | window, np.array([0.02, 0.022, 0.02], np.float32), 0.08)
+    _set(
+        albedo,
+        gloss,
+        (n[:, 0] > 0.4) & (y > 0.55) & (z > 0.72) & (z < 0.92),
+        np.array([0.6, 0.6, 0.6], np.float32),
+        0.25,
+    )
+    _set(albedo, gloss, (n[:, 0] > 0.4) & (y < 0.5) & (z > 0.75) & (z < 1.05), BLACK * 2, 0.05)
+    _set(
+        albedo,
+        gloss,
+        (n[:, 0] > 0.4) & (y < 0.22) & (np.abs(z - 0.6) < 0.07),
+        np.array(PLATES[0], np.float32),
+        0.02,
+    )
+    albedo[(np.abs(n[:, 1]) > 0.6) & (np.abs(x + 0.42) < 0.012)] *= 0.2
+    _set(albedo, gloss, z < 0.55, BLACK * 2, 0.02)
 
-    return paint
 
-
-def _ribs(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+def _ribs(patch: Patch) -> None:
     """Shade the pressed ribs of a cargo body."""
+    p, n, albedo = patch.position, patch.normal, patch.albedo
     upright = np.abs(n[:, 2]) < 0.5
     albedo[upright & (np.mod(p[:, 0] + p[:, 1], 0.32) < 0.05)] *= 0.72
     albedo[upright & (p[:, 2] < 0.8)] *= 0.4

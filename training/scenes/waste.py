@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 
-from training.scenes.camera import Floats
 from training.scenes.mesh import (
     Colour,
     Material,
     Mesh,
+    Paint,
+    Patch,
     box,
     build,
     ellipsoid,
@@ -86,11 +87,19 @@ def overflowing(rng: np.random.Generator, colour: Colour, large: float = 1.0) ->
         reach = 0.24 if k < 6 else 0.15
         x, y = rng.uniform(-0.16, reach), rng.uniform(-reach, reach) * large
         one = bag(rng, float(rng.uniform(0.13, 0.22)))
-        parts.append(one.moved(float(x), float(y), low + float(rng.uniform(0, 0.12)), float(rng.uniform(0, 360))).nearer(0.15))
+        parts.append(
+            one.moved(
+                float(x), float(y), low + float(rng.uniform(0, 0.12)), float(rng.uniform(0, 360))
+            ).nearer(0.15)
+        )
     for _ in range(int(rng.integers(4, 8))):
         piece = carton(rng).moved(scale=0.6) if rng.random() < 0.3 else scrap(rng)
         x, y = rng.uniform(-0.2, 0.25), rng.uniform(-0.26, 0.26) * large
-        parts.append(piece.moved(float(x), float(y), float(rng.uniform(1.0, 1.22)), float(rng.uniform(0, 360))).nearer(0.25))
+        parts.append(
+            piece.moved(float(x), float(y), float(rng.uniform(1.0, 1.22)), float(rng.uniform(0, 360))).nearer(
+                0.25
+            )
+        )
     return join(parts)
 
 
@@ -227,8 +236,9 @@ def _paper(rng: np.random.Generator) -> Mesh:
     )
 
 
-def _bin_paint(colour: Colour):  # type: ignore[no-untyped-def]
-    def paint(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+def _bin_paint(colour: Colour) -> Paint:
+    def paint(patch: Patch) -> None:
+        p, n, albedo = patch.position, patch.normal, patch.albedo
         x, y, z = p.T
         front = (n[:, 0] > 0.6) & (np.abs(y) < 0.15) & (z > 0.42) & (z < 0.78)
         albedo[front] = np.array([0.7, 0.72, 0.7], np.float32)
@@ -248,22 +258,25 @@ def _bin_paint(colour: Colour):  # type: ignore[no-untyped-def]
     return paint
 
 
-def _panel(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+def _panel(patch: Patch) -> None:
     """Dark slot and pale sign of a street bin."""
+    p, n, albedo = patch.position, patch.normal, patch.albedo
     front = np.abs(n[:, 0]) > 0.6
     albedo[front & (np.abs(np.abs(p[:, 1]) - 0.22) < 0.12) & (np.abs(p[:, 2] - 0.78) < 0.05)] = 0.01
     albedo[front & (np.abs(np.abs(p[:, 1]) - 0.22) < 0.09) & (np.abs(p[:, 2] - 0.5) < 0.1)] = 0.6
 
 
-def _label(colour: Colour):  # type: ignore[no-untyped-def]
-    def paint(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+def _label(colour: Colour) -> Paint:
+    def paint(patch: Patch) -> None:
+        p, albedo = patch.position, patch.albedo
         albedo[(p[:, 2] > 0.05) & (p[:, 2] < 0.11)] = np.array(colour, np.float32)
 
     return paint
 
 
-def _tape(p: Floats, n: Floats, albedo: Floats, gloss: Floats) -> None:
+def _tape(patch: Patch) -> None:
     """Pale tape over the middle and a printed mark."""
+    p, n, albedo = patch.position, patch.normal, patch.albedo
     albedo[np.abs(p[:, 1]) < 0.025] *= 1.25
     albedo[(np.abs(n[:, 1]) > 0.6) & (np.abs(p[:, 0]) < 0.06) & (np.abs(p[:, 2] - 0.12) < 0.04)] *= 0.45
 

@@ -64,5 +64,9 @@ def test_the_committed_truth_holds_every_expected_event() -> None:
 
 def test_the_car_that_waits_is_gone_before_the_dwell() -> None:
     actor = next(a for a in story.cast() if a.name == "car-waits")
-    still = [s for s in np.arange(0, story.SECONDS, 0.2) if actor.path.at(float(s)) and not actor.path.moving(float(s))]
+    still = [
+        s
+        for s in np.arange(0, story.SECONDS, 0.2)
+        if actor.path.at(float(s)) and not actor.path.moving(float(s))
+    ]
     assert 3 < still[-1] - still[0] < 8

@@ -12,7 +12,8 @@ from training.scenes.compose import CLASSES, Lens, Sensor, Thing, Truth, compose
 from training.scenes.light import Light
 from training.scenes.mesh import Material, box, join, rgb
 from training.scenes.pictures import kept, label_lines, picture, write_lists
-from training.scenes.street import Backdrop, Street, render_street
+from training.scenes.plan import Street
+from training.scenes.street import Backdrop, render_street
 
 CAMERA = Camera(width=320, height=180)
 GREY = Material(rgb(128, 128, 128))
@@ -60,7 +61,9 @@ def test_a_hidden_part_is_cut_from_the_box() -> None:
 
 
 def test_a_rider_and_the_bike_are_labelled_apart() -> None:
-    both = join([box((1, 0.5, 0.8), GREY).as_part(0), box((0.4, 0.4, 0.9), GREY).moved(z=0.8).as_part(1)]).moved(12, 0)
+    both = join(
+        [box((1, 0.5, 0.8), GREY).as_part(0), box((0.4, 0.4, 0.9), GREY).moved(z=0.8).as_part(1)]
+    ).moved(12, 0)
     found = truth_of(Thing(both, "motorcycle", name="a", part_labels=("motorcycle", "person")))
     assert [t.label for t in found] == ["motorcycle", "person"]
     assert found[1].xyxy[1] < found[0].xyxy[1]
