@@ -165,7 +165,7 @@ class BodyLimit:
         is_evidence = scope["method"] == "PUT" and scope["path"].startswith("/v1/evidence/")
         limit = self._limits.evidence_bytes if is_evidence else self._limits.json_bytes
         announced = Headers(scope=scope).get("content-length", "0")
-        if not announced.isdigit() or int(announced) > limit:
+        if not announced.isdecimal() or int(announced) > limit:
             refused = TooLarge(f"the body is larger than the limit of {limit} bytes.")
             await problem_response(refused)(scope, receive, send)
             return

@@ -338,8 +338,9 @@ class Services:
             }
             dispatch = job.dispatch.model_copy(update=change)
             tx.save_dispatch(dispatch)
-            case = _found(tx, job.case_id)
-            self._note(tx, case, "dead_letter" if dead else "dispatch_failed", DISPATCHER, reason)
+            if dead or reason != job.dispatch.last_error:  # a night without the platform is one line, not 120
+                case = _found(tx, job.case_id)
+                self._note(tx, case, "dead_letter" if dead else "dispatch_failed", DISPATCHER, reason)
             return dispatch
 
     def handle_callback(self, message_id: str, callback: Callback) -> Case:

@@ -73,7 +73,7 @@ class Retry:
 
     base_s: float = 1.0
     cap_s: float = 600.0
-    attempts_max: int = 60
+    attempts_max: int = 120
     lease_s: float = 60.0
     retry_after_cap_s: float = 3600.0
 

@@ -114,10 +114,15 @@ class Mailbox:
         self._handled.add(key)
 
     def _append(self, text: str) -> None:
-        with self._path.open("a", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
+        with self._path.open("ab") as stream:
+            size = stream.tell()
+            try:
+                stream.write(text.encode())
+                stream.flush()
+                os.fsync(stream.fileno())
+            except OSError:
+                os.truncate(self._path, size)  # no half line that the next one would be glued to
+                raise
 
     @property
     def entries(self) -> list[dict[str, Any]]:

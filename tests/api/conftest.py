@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from api.app import Parts, create_app
 from api.evidence import open_evidence
 from api.services import Services
+from api.serving import listen, server_of, url_of
 from api.settings import Retry
 from api.store import open_store
 from ingest.report import CaseReport, report_id_of
@@ -141,6 +145,27 @@ def make_client(services: Services) -> Iterator[Callable[..., TestClient]]:
 @pytest.fixture
 def client(make_client: Callable[..., TestClient]) -> TestClient:
     return make_client()
+
+
+@contextmanager
+def serve(app: FastAPI) -> Iterator[str]:
+    """Serve an app on a port of this machine, in a thread."""
+    listener = listen("127.0.0.1", 0)
+    ready = threading.Event()
+    server = server_of(app, ready.set)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    assert ready.wait(20)
+    try:
+        yield url_of(listener)
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+@pytest.fixture
+def served() -> Callable[[FastAPI], AbstractContextManager[str]]:
+    return serve
 
 
 @pytest.fixture

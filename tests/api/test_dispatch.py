@@ -7,9 +7,7 @@ import base64
 import json
 import logging
 import socket
-import threading
 import time
-from contextlib import contextmanager
 from datetime import timedelta
 
 import httpx2
@@ -20,26 +18,10 @@ from api.dispatch.sandbox import MAILBOX, Mailbox, SandboxSettings, create_sandb
 from api.dispatch.signature import SignatureError, new_secret, signed, verified_id
 from api.dispatch.worker import DispatchWorker
 from api.services import utc_now
-from api.serving import listen, server_of, url_of
 from api.settings import Retry
 from api.types import CaseStatus, ReviewRequest
 
 SECRET = new_secret()
-
-
-@contextmanager
-def served(app):
-    listener = listen("127.0.0.1", 0)
-    ready = threading.Event()
-    server = server_of(app, ready.set)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    assert ready.wait(20)
-    try:
-        yield url_of(listener)
-    finally:
-        server.should_exit = True
-        thread.join(20)
 
 
 @pytest.fixture
@@ -71,7 +53,9 @@ def received(url):
     return httpx2.get(f"{url}/received", trust_env=False).json()
 
 
-def test_a_confirmed_case_arrives_with_public_facts_only(services, make_report, make_picture, jpeg, receiver):
+def test_a_confirmed_case_arrives_with_public_facts_only(
+    served, services, make_report, make_picture, jpeg, receiver
+):
     for sealed in (False, True):
         services.put_evidence(jpeg[0], "image/jpeg", [jpeg[1]], sealed=sealed)
     case = confirm(services, make_report(evidence=[make_picture(), make_picture(role="near", sealed=True)]))
@@ -89,7 +73,7 @@ def test_a_confirmed_case_arrives_with_public_facts_only(services, make_report, 
     assert after.dispatch.receipt.deadline > after.dispatch.receipt.accepted_at
 
 
-def test_a_lost_reply_makes_one_case_there(make_services, make_report, receiver, clock):
+def test_a_lost_reply_makes_one_case_there(served, make_services, make_report, receiver, clock):
     services = make_services(retry=Retry(base_s=1.0))
     case = confirm(services, make_report())
     with served(create_sandbox(receiver(hang_s=2.0))) as url:
@@ -104,7 +88,7 @@ def test_a_lost_reply_makes_one_case_there(make_services, make_report, receiver,
 
 
 def test_a_receiver_that_fails_half_the_time_gets_everything_once(
-    make_services, make_report, receiver, clock
+    served, make_services, make_report, receiver, clock
 ):
     services = make_services()
     for number in range(10):
@@ -119,7 +103,7 @@ def test_a_receiver_that_fails_half_the_time_gets_everything_once(
     assert services.statistics().by_status == {"dispatched": 10}
 
 
-def test_garbage_is_a_failed_attempt_with_its_reason(services, make_report, receiver):
+def test_garbage_is_a_failed_attempt_with_its_reason(served, services, make_report, receiver):
     case = confirm(services, make_report())
     with served(create_sandbox(receiver(garbage=True))) as url:
         send_due(services, url)
@@ -128,7 +112,7 @@ def test_garbage_is_a_failed_attempt_with_its_reason(services, make_report, rece
     assert "no receipt" in dispatch.last_error
 
 
-def test_a_wrong_secret_ends_as_a_dead_letter_until_redriven(services, make_report, receiver):
+def test_a_wrong_secret_ends_as_a_dead_letter_until_redriven(served, services, make_report, receiver):
     case = confirm(services, make_report())
     with served(create_sandbox(receiver(secret=new_secret()))) as url:
         send_due(services, url)
@@ -170,7 +154,7 @@ def test_a_fault_in_a_dispatcher_does_not_end_the_worker(services, make_report, 
     assert "it will be sent again" in caplog.text
 
 
-def test_the_sandbox_calls_back(make_client, services, make_report, receiver):
+def test_the_sandbox_calls_back(served, make_client, services, make_report, receiver):
     case = confirm(services, make_report())
     client = make_client(callback_secret=SECRET)
     with served(client.app) as api_url:

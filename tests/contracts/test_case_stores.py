@@ -16,6 +16,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from api.errors import Conflict
+from api.evidence import open_evidence
+from api.services import Services
 from api.store import AlreadyReportedError, open_store
 from api.types import (
     CaseQuery,
@@ -25,6 +27,7 @@ from api.types import (
     HistoryEntry,
     Receipt,
     Review,
+    ReviewRequest,
     Step,
     moved,
     open_case,
@@ -132,6 +135,30 @@ def add(store, case, *jobs):
         for job in jobs:
             tx.add_dispatch(job)
     return case
+
+
+def test_twenty_threads_with_one_report_make_one_case(store, tmp_path):
+    services = Services(store=store, evidence=open_evidence("folder", str(tmp_path / "evidence")))
+    with ThreadPoolExecutor(20) as pool:
+        results = list(pool.map(services.accept_report, [a_case().report] * 20))
+    assert sum(created for _, created in results) == 1
+    assert len({case.case_id for case, _ in results}) == 1
+
+
+def test_ten_operators_at_once_make_one_decision(store, tmp_path):
+    services = Services(store=store, evidence=open_evidence("folder", str(tmp_path / "evidence")))
+    case, _ = services.accept_report(a_case().report)
+
+    def decide(number):
+        request = ReviewRequest(verdict="confirm" if number % 2 else "reject", operator=f"op{number}")
+        try:
+            services.review_case(case.case_id, request)
+        except Conflict:
+            return 0
+        return 1
+
+    with ThreadPoolExecutor(10) as pool:
+        assert sum(pool.map(decide, range(10))) == 1
 
 
 def test_a_case_comes_back_as_it_went_in(store):
