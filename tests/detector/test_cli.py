@@ -46,7 +46,7 @@ def run(*args: object, **more) -> subprocess.CompletedProcess[str]:
         command,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
         cwd=Path(__file__).parents[2],
         **more,
@@ -92,7 +92,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(pictures):
         ["bash", "-o", "pipefail", "-c", command],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
         cwd=Path(__file__).parents[2],
     )
