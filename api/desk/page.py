@@ -7,13 +7,14 @@ from typing import Final
 
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse
-from nicegui import run, ui
+from nicegui import core, run, ui
 
 from api.desk.desk import Desk
 from api.desk.options import DeskOptions, options_from, remembered
 from api.desk.screen import Screen
 from api.desk.texts import HTML_LANG, language_of, say
 from api.services import Services
+from detector.errors import Failure
 
 MOUNT: Final = "/desk"
 _CSS: Final = (Path(__file__).parent / "desk.css").read_text(encoding="utf-8")
@@ -28,11 +29,12 @@ _ICON: Final = (
 def mount(app: FastAPI, services: Services, options: DeskOptions | None = None) -> None:
     """Serve the page under `/desk/` and lead `/` there.
 
-    NiceGUI keeps one set of pages per process: mounted on a second app, the page shows that app's cases.
-
     Raises:
         WrongUse: a setting of the page makes no sense.
+        Failure: NiceGUI, which can be started once per process, was started before.
     """
+    if core.app.middleware_stack is not None:
+        raise Failure("the page can be served once per process; build further apps without it.")
     chosen = options or options_from()
     app.add_api_route("/", _to_desk, include_in_schema=False)
 

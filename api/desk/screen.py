@@ -190,6 +190,8 @@ class Screen:
                 "language": self._say("language"),
                 "languageHint": self._say("language_hint"),
                 "help": self._say("help"),
+                "lost": self._say("lost"),
+                "reconnecting": self._say("reconnecting"),
             },
         )
 

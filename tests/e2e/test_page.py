@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -42,6 +43,7 @@ KINDS = (
     ("exposed_garbage", "", "06010", "footway-2"),
 )
 PATIENCE_S = 20.0
+TILES = "https://maps.city.example/{z}/{x}/{y}.png"
 
 pytestmark = [
     pytest.mark.browser,
@@ -158,7 +160,9 @@ class Kerbwatch:
 
 
 @pytest.fixture
-def kerbwatch(tmp_path: Path) -> Iterator[Kerbwatch]:
+def kerbwatch(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kerbwatch]:
+    """A server of its own; an indirect parameter holds more environment for it."""
+    more: dict[str, str] = getattr(request, "param", {})
     command = [sys.executable, "-m", "api.server", "--data", str(tmp_path / "data"), "--port", "0"]
     log = (tmp_path / "server.log").open("w", encoding="utf-8")
     with (
@@ -166,6 +170,7 @@ def kerbwatch(tmp_path: Path) -> Iterator[Kerbwatch]:
         subprocess.Popen(
             [*command, "--dispatch", "sandbox", "--sandbox-handled-after", "3600"],
             cwd=ROOT,
+            env={**os.environ, **more},
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
@@ -175,7 +180,8 @@ def kerbwatch(tmp_path: Path) -> Iterator[Kerbwatch]:
         line = server.stdout.readline()
         assert line, (tmp_path / "server.log").read_text(encoding="utf-8")
         url = json.loads(line)["url"]
-        with httpx2.Client(base_url=url, timeout=30.0, trust_env=False) as http:
+        headers = {"authorization": f"Bearer {more.get('KERBWATCH_TOKEN', 'none')}"}
+        with httpx2.Client(base_url=url, timeout=30.0, trust_env=False, headers=headers) as http:
             yield Kerbwatch(url, http)
         server.terminate()
         server.wait(timeout=20)
@@ -192,13 +198,13 @@ class Browser:
     complaints: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
 
-    def open(self) -> Page:
+    def open(self, path: str = "/") -> Page:
         page = self.context.pages[0] if self.context.pages else self.context.new_page()
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", self._request)
         page.set_default_timeout(PATIENCE_S * 1000)
-        page.goto(self.url)
+        page.goto(self.url + path)
         page.wait_for_function("window.did_handshake === true")
         return page
 
@@ -405,6 +411,37 @@ def test_keys_belong_to_the_field_while_typing(kerbwatch: Kerbwatch, browse: Cal
     assert kerbwatch.case(case_id)["status"] == "reported"
     page.reload()
     expect(page.locator('input[name="operator"]')).to_have_value("carl jr")
+
+
+@pytest.mark.parametrize(
+    "kerbwatch",
+    [{"KERBWATCH_TOKEN": "s3cret", "KERBWATCH_TILES": TILES, "KERBWATCH_TILES_CREDIT": "City survey"}],
+    indirect=True,
+)
+def test_behind_a_token_with_the_base_map_of_a_city(
+    kerbwatch: Kerbwatch, browse: Callable[..., Browser]
+) -> None:
+    case_id = kerbwatch.report(0)
+    browser = browse()
+    assert httpx2.get(f"{kerbwatch.url}/desk/", trust_env=False).status_code == 401
+    tile = cv2.imencode(".png", np.full((256, 256, 3), 230, np.uint8))[1].tobytes()
+    browser.context.route(
+        "https://maps.city.example/**", lambda route: route.fulfill(body=tile, content_type="image/png")
+    )
+    page = browser.open("/login?token=s3cret")
+    settle(page, case_id)
+    until(lambda: page.locator(".kw-picture img").evaluate("img => img.naturalWidth") == 640, "the far still")
+    page.wait_for_function(
+        "() => { const v = document.querySelector('video'); return v && v.readyState >= 2; }"
+    )
+    expect(page.locator(".kw-map .leaflet-tile-loaded").first).to_be_attached()
+    expect(page.locator(".leaflet-control-attribution")).to_contain_text("City survey")
+    expect(page.locator(".kw-map-note")).to_have_count(0)
+    assert browser.foreign
+    assert all(url.startswith("https://maps.city.example/") for url in browser.foreign)
+    browser.foreign.clear()
+    page.keyboard.press("c")
+    until(lambda: kerbwatch.case(case_id)["status"] == "dispatched", "the receipt")
 
 
 @pytest.mark.slow

@@ -29,4 +29,17 @@ export default {
     texts: { type: Object, default: () => ({}) },
   },
   emits: ["operator", "language", "help"],
+  mounted() {
+    this.nameLoss();
+  },
+  updated() {
+    this.nameLoss();
+  },
+  methods: {
+    nameLoss() {
+      // NiceGUI words its own notice of a lost connection once, when the page is served
+      const words = [this.texts.lost, this.texts.reconnecting];
+      document.querySelectorAll("#popup > span").forEach((span, index) => (span.textContent = words[index]));
+    },
+  },
 };

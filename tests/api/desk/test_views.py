@@ -59,7 +59,7 @@ def test_clip(case: Make, evidence: Evidence) -> None:
 def test_facts(case: Make) -> None:
     facts = dict(views.facts_of(case(1), "en", CHINA))
     assert facts == {
-        "Standing for": "3 min 21 s",
+        "There for": "3 min 21 s",
         "Since": "2026-11-23 09:15:00 +08:00",
         "Last seen": "2026-11-23 09:18:21 +08:00",
         "Site": "Nandajie",
