@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import anyio
 from fastapi import FastAPI, Request, Security
 from fastapi.openapi.utils import get_openapi
 from fastapi.security import HTTPBearer
@@ -25,6 +26,7 @@ from api.services import Callback, Services
 from api.settings import Limits
 
 VERSION: Final = "1.0.0"
+UPLOADS_AT_ONCE: Final = 16
 TAGS: Final = [
     {"name": "reports", "description": "What machines claim: events at places, each sent until it arrived."},
     {"name": "evidence", "description": "Pictures and clips by content; sealed originals go in, never out."},
@@ -65,6 +67,7 @@ def create_app(parts: Parts) -> FastAPI:
     app = _bare_app(parts.services.limits)
     app.state.services = parts.services
     app.state.parts = parts
+    app.state.uploads = anyio.CapacityLimiter(UPLOADS_AT_ONCE)
     app.router.lifespan_context = _lifespan(parts)
     for path, mounted in parts.mounts.items():
         app.mount(path, mounted)

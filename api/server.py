@@ -95,6 +95,8 @@ def _check(settings: ServerSettings) -> None:
         raise WrongUse("--dispatch-url is for --dispatch webhook.")
     if settings.dispatch not in {"none", "sandbox", "webhook"}:
         raise WrongUse(f"there is no dispatch {settings.dispatch!r}: none, sandbox and webhook are.")
+    if "?" in str(settings.data):
+        raise WrongUse(f"--data {settings.data}: the name of the data folder must not hold a question mark.")
     if settings.dispatch_secret:
         checked_secret(settings.dispatch_secret)
     if not settings.dispatch_timeout_s > 0:

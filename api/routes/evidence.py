@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Final
 
 import anyio
-from anyio import from_thread
+from anyio import from_thread, to_thread
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
@@ -16,6 +16,7 @@ from api.errors import SlowUpload
 from api.evidence import EvidenceFile
 from api.http import plain_problem, problems
 from api.routes.needs import Needed
+from api.services import Services
 from ingest.report import Wire
 
 router = APIRouter(prefix="/v1/evidence", tags=["evidence"])
@@ -30,6 +31,7 @@ Sha256 = Annotated[
 ]
 RANGE: Final = re.compile(r"bytes=(?=-?\d)(\d*)-(\d*)")
 BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
+UNSAID: Final = frozenset({"", "application/octet-stream", "application/x-www-form-urlencoded"})
 MAGIC: Final = ((b"\xff\xd8\xff", 0, "image/jpeg"), (b"ftyp", 4, "video/mp4"))
 
 
@@ -53,7 +55,7 @@ class Stored(Wire):
     status_code=201,
     openapi_extra={"requestBody": {"required": True, "content": {"image/jpeg": BINARY, "video/mp4": BINARY}}},
 )
-def put_evidence(
+async def put_evidence(
     sha256: Sha256,
     request: Request,
     response: Response,
@@ -65,11 +67,10 @@ def put_evidence(
     ] = False,
 ) -> Stored:
     """Store a JPEG or MP4 under its sha256, checked while it arrives; twice is once."""
-    chunks = _chunks(request, services.limits.idle_s)
     media_type = content_type.partition(";")[0].strip().lower()
-    if media_type in {"", "application/octet-stream", "application/x-www-form-urlencoded"}:
-        media_type, chunks = _sniffed(chunks)
-    file = services.put_evidence(sha256, media_type, chunks, sealed=sealed)
+    file = await to_thread.run_sync(
+        _store, services, request, sha256, media_type, sealed, limiter=request.app.state.uploads
+    )
     response.status_code = 201 if file.created else 200
     return Stored(
         sha256=file.sha256, media_type=file.media_type, size_bytes=file.size_bytes, sealed=file.sealed
@@ -113,8 +114,16 @@ def get_evidence(
     return _streamed(services, file, span, headers, partial=bool(RANGE.fullmatch(range_.strip())))
 
 
+def _store(services: Services, request: Request, sha256: str, media_type: str, sealed: bool) -> EvidenceFile:  # noqa: FBT001
+    """Store an upload, in a thread of its own: the slowest sender holds up other senders at most."""
+    chunks = _chunks(request, services.limits.idle_s)
+    if media_type in UNSAID:
+        media_type, chunks = _sniffed(chunks)
+    return services.put_evidence(sha256, media_type, chunks, sealed=sealed)
+
+
 def _streamed(
-    services: Needed, file: EvidenceFile, span: tuple[int, int], headers: dict[str, str], *, partial: bool
+    services: Services, file: EvidenceFile, span: tuple[int, int], headers: dict[str, str], *, partial: bool
 ) -> Response:
     start, stop = span
     if partial:

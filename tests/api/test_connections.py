@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import subprocess
@@ -61,6 +62,15 @@ def test_a_sender_that_stalls_is_let_go(served, make_services, tmp_path, jpeg):
         assert answer.startswith(b"HTTP/1.1 408")
         assert b"no byte of the upload came for 0.3 s" in answer
         assert not incoming(tmp_path)
+
+
+def test_stalled_uploads_do_not_hold_up_reports(served, services, make_payload, jpeg):
+    with served(create_app(Parts(services=services))) as url, contextlib.ExitStack() as stack:
+        for _ in range(60):
+            stack.enter_context(half_an_upload(url, *jpeg))
+        time.sleep(0.5)
+        answer = httpx2.post(f"{url}/v1/reports", json=make_payload(), trust_env=False, timeout=10.0)
+        assert answer.status_code == 201
 
 
 def test_changes_are_streamed_from_a_cursor(served, services, make_report):

@@ -140,6 +140,7 @@ def test_wrong_use_is_exit_2(tmp_path):
     ("options", "said"),
     [
         (["--dispatch", "webhook"], "needs --dispatch-url"),
+        (["--data", "what?"], "question mark"),
         (["--dispatch", "fax"], "there is no dispatch 'fax'"),
         (["--dispatch-url", "http://x/"], "is for --dispatch webhook"),
         (["--dispatch-secret", "short"], "webhook secret"),
