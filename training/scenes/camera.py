@@ -1,6 +1,7 @@
 """A pinhole camera over a flat street.
 
-World frame: metres, x along the street away from the camera, y to the left (towards the footway), z up, the carriageway at z = 0.
+World frame: metres, x along the street away from the camera, y to the left (towards the footway), z up, the
+carriageway at z = 0.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ METRES_PER_DEGREE = 111_320.0
 
 @dataclass(frozen=True)
 class Camera:
-    """A fixed camera: place in metres, yaw (left of x) and pitch (below the horizon) in degrees, size in pixels."""
+    """A fixed camera: place in metres, yaw and pitch in degrees, size in pixels.
+
+    Yaw turns left of the x axis, pitch below the horizon.
+    """
 
     position: tuple[float, float, float] = (0.0, -5.5, 6.0)
     yaw_deg: float = 16.0
@@ -67,7 +71,7 @@ class Camera:
         return (local @ self.rotation).astype(np.float32)
 
     def ground(self, x_px: float, y_px: float, z: float = 0.0) -> tuple[float, float]:
-        """Return the world x, y in metres where the ray through a pixel meets the horizontal plane at height z.
+        """Return the world x, y in metres where a pixel's ray meets the horizontal plane at height z.
 
         Raises:
             ValueError: the pixel looks above the horizon.
@@ -81,7 +85,10 @@ class Camera:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the camera stands on the Earth and where its optical axis points (degrees clockwise from true north)."""
+    """Where the camera stands on the Earth, and the heading of its optical axis.
+
+    Headings are degrees clockwise from true north.
+    """
 
     lat: float
     lon: float

@@ -1,6 +1,9 @@
-"""Render the demo clip and its truth: `python -m training.scenes.clip --out street.mp4 --truth truth.json --site site.toml`.
+"""Render the demo clip, its truth and its site file.
 
-The same seed gives the same frames; libx264 runs on one thread and leaves no date in the file, so that the bytes repeat too.
+`python -m training.scenes.clip --out street.mp4 --truth truth.json --site site.toml`
+
+The same seed gives the same frames; libx264 runs on one thread and leaves no date in the file, so that the
+bytes repeat too.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ GROUND_M = (
     (10.8, -5.8),
     (9.5, -1.0),
     (11.5, 4.5),
-    (20.0, -9.0),
+    (22.0, -7.5),
     (18.0, -3.0),
     (20.0, 4.8),
     (32.0, -8.0),
@@ -39,7 +42,10 @@ GROUND_M = (
 
 
 def frames(stage: Stage, count: int, workers: int) -> Frames:
-    """Render `count` frames in order; with several workers each one renders every n-th frame in a process of its own."""
+    """Render `count` frames in order.
+
+    With several workers each one renders every n-th frame in a process of its own.
+    """
     if workers < 2:
         yield from (stage.frame(k) for k in range(count))
         return
@@ -67,7 +73,10 @@ def _serve(stage: Stage, numbers: range, pipe: Connection) -> None:
 
 
 def encode(out: Path, pictures: Frames, size: tuple[int, int], crf: int = 30) -> list[list[Truth]]:
-    """Write an H.264 file (one key frame a second) of size (width, height); return the truth of every frame."""
+    """Write an H.264 file of size (width, height) with a key frame every second.
+
+    Returns the truth of every frame.
+    """
     truth: list[list[Truth]] = []
     x264 = {
         "crf": str(crf),
@@ -140,18 +149,19 @@ def site_text(camera: Camera, source: str) -> str:
         across, down = xy[0] / [camera.width, camera.height]
         points.append(f"  {{ xy = [{across:.5f}, {down:.5f}], lat = {lat:.7f}, lon = {lon:.7f} }},")
     zones = [
-        f'\n[[camera.zone]]\nid = "{a.zone_id}"\nkind = "{a.kind}"\ndwell_s = {a.dwell_s:g}\nschedule = "Mon-Sun 07:00-22:00"\n'
+        f'\n[[camera.zone]]\nid = "{a.zone_id}"\nkind = "{a.kind}"\ndwell_s = {a.dwell_s:g}\n'
+        f'schedule = "Mon-Sun 07:00-22:00"\n'
         f"polygon = [{', '.join(f'[{x}, {y}]' for x, y in a.polygon(camera))}]\n"
         for a in AREAS
     ]
-    head = [
-        "# The rendered demo street. Written by `python -m training.scenes.clip --site`; change training/scenes/story.py instead.",
-        "[site]", 'name = "Nandajie (rendered)"', 'timezone = "Asia/Shanghai"', 'city = "320400"', "",
-        "[[camera]]", 'id = "demo-1"', f'source = "{source}"', f"lat = {PLACE.lat:.4f}", f"lon = {PLACE.lon:.4f}",
-        f"heading_deg = {PLACE.heading_deg}", f"height_m = {camera.position[2]}", f"fov_deg = {camera.hfov_deg}",
-        f'starts_at = "{STARTS_AT}"', "ground_points = [", *points, "]",
-    ]  # fmt: skip
-    return "\n".join(head) + "\n" + "".join(zones)
+    head = (
+        "# The rendered demo street, written by training/scenes/clip.py. Change training/scenes/story.py.\n"
+        '[site]\nname = "Nandajie (rendered)"\ntimezone = "Asia/Shanghai"\ncity = "320400"\n\n'
+        f'[[camera]]\nid = "demo-1"\nsource = "{source}"\nlat = {PLACE.lat:.4f}\nlon = {PLACE.lon:.4f}\n'
+        f"heading_deg = {PLACE.heading_deg}\nheight_m = {camera.position[2]}\nfov_deg = {camera.hfov_deg}\n"
+        f'starts_at = "{STARTS_AT}"\nground_points = [\n'
+    )
+    return head + "\n".join(points) + "\n]\n" + "".join(zones)
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ CLASSES = (
 
 @dataclass(frozen=True)
 class Thing:
-    """One object in the world: its mesh in place, the class it is labelled with (or none) and the ground it stands on (metres)."""
+    """One object in the world: its mesh in place, its class (or none), the height of its ground in metres."""
 
     mesh: Mesh
     label: str | None = None
@@ -52,7 +52,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A thing's sprite and the dimming that it puts on the ground: cover (h, w) of sun and of sky at column x, row y."""
+    """A thing's sprite, and the sun and sky (h, w) it takes from the ground at shade_x, shade_y."""
 
     thing: Thing
     sprite: Sprite
@@ -151,7 +151,7 @@ def _dim(picture: Floats, backdrop: Backdrop, drawn: Sequence[Drawn]) -> None:
 
 
 def truths(ordered: Sequence[Drawn], shape: tuple[int, int]) -> list[Truth]:
-    """Visible boxes of the labelled things, which are given from far to near; shape is the picture's (H, W)."""
+    """Visible boxes of the labelled things of a picture of shape (H, W); things come from far to near."""
     found: list[Truth] = []
     hidden = np.zeros(shape, bool)
     for one in reversed(ordered):
@@ -178,7 +178,7 @@ def _truth(label: str, one: Drawn, mask: NDArray[np.bool_], hidden: NDArray[np.b
 
 @dataclass(frozen=True)
 class Lens:
-    """Optics and sensor: blur in pixels, noise as a share of full scale, corner darkening, colour gains (blue, green, red)."""
+    """Optics and sensor: blur in pixels, noise as a share of full scale, corner darkening, BGR gains."""
 
     blur_px: float = 0.6
     noise: float = 0.008

@@ -22,7 +22,10 @@ def far_front(spot: Spot) -> Floats:
 
 
 class Face:
-    """One front while it is painted: metres along (x) and up (z), the shop unit and the place in it (u), and the finish so far."""
+    """One front while it is painted.
+
+    x and z are metres along and up, unit the shop's number, u the metres from its left edge.
+    """
 
     def __init__(self, spot: Spot, seed: int) -> None:
         """Lay out the units of a front."""

@@ -1,4 +1,7 @@
-"""What stands along a street: trees, lamps, railings, cones, planters, air conditioners. Models stand on z = 0."""
+"""What stands along a street: trees, lamps, railings, cones, planters, air conditioners.
+
+Models stand on z = 0.
+"""
 
 from __future__ import annotations
 

@@ -67,8 +67,10 @@ def any_camera(rng: np.random.Generator, width: int, height: int) -> Camera:
 def any_street(rng: np.random.Generator) -> Street:
     """Draw a street's finish."""
     return Street(
-        int(rng.integers(1000, 1_000_000)), float(rng.uniform(4.2, 6.5)), -14.0, float(rng.uniform(3.2, 3.6)), int(rng.integers(3)),
-        ((18.0, 24.0), (24.0, 30.0)) if rng.random() < 0.3 else (), (24.0, 28.0) if rng.random() < 0.2 else None,
+        int(rng.integers(1000, 1_000_000)), float(rng.uniform(4.2, 6.5)),
+        -14.0, float(rng.uniform(3.2, 3.6)), int(rng.integers(3)),
+        ((18.0, 24.0), (24.0, 30.0)) if rng.random() < 0.3 else (),
+        (24.0, 28.0) if rng.random() < 0.2 else None,
         bool(rng.random() < 0.6), float(rng.uniform(0.2, 1.0)), float(rng.uniform(3.2, 5.2)),
         str(rng.choice(["shops", "brick", "plaster", "hoarding"], p=[0.55, 0.15, 0.2, 0.1])),
     )  # fmt: skip

@@ -1,4 +1,7 @@
-"""Sun, sky and haze: the light that falls on a point and what a mirror there would see. Colours are linear BGR."""
+"""Sun, sky and haze: the light that falls on a point and what a mirror there would see.
+
+Colours are linear BGR.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from training.scenes.mesh import Colour
 
 @dataclass(frozen=True)
 class Light:
-    """One weather. Directions in degrees (azimuth anticlockwise from x, elevation above the ground); haze per metre."""
+    """One weather: azimuth (anticlockwise from x) and elevation in degrees, linear BGR, haze per metre."""
 
     azimuth_deg: float = -60.0
     elevation_deg: float = 48.0
@@ -102,7 +105,7 @@ def sky_radiance(light: Light, up: Floats) -> Floats:
 
 
 def environment(light: Light, direction: Floats, rough: Floats) -> Floats:
-    """Radiance (N, 3) that arrives from unit directions (N, 3); rough (N,) blurs the edges of street and sky."""
+    """Radiance (N, 3) that arrives from unit directions (N, 3); rough (N,) blurs what is seen."""
     up = direction[:, 2]
     sky = sky_radiance(light, up)
     azimuth = np.arctan2(direction[:, 1], direction[:, 0])
@@ -121,7 +124,10 @@ def environment(light: Light, direction: Floats, rough: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Finish:
-    """What a surface does with light: diffuse share (N, 3), mirror share at normal incidence (N,), blur of the mirror (N,)."""
+    """What a surface does with light.
+
+    Diffuse share (N, 3), mirror share at normal incidence (N,), blur of the mirror (N,).
+    """
 
     albedo: Floats
     gloss: Floats
@@ -130,7 +136,7 @@ class Finish:
 
 @dataclass(frozen=True)
 class Facing:
-    """How a surface lies: unit normal (N, 3), unit view to the camera (N, 3), shares of sky and of sun that reach it (N,)."""
+    """How a surface lies: unit normal and view (N, 3), shares of sky and of sun that reach it (N,)."""
 
     normal: Floats
     view: Floats

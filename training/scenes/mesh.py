@@ -1,6 +1,7 @@
 """Meshes of quads with smooth normals, and the few primitives that the street's objects are built from.
 
-All lengths in metres. A face is four vertex numbers; a triangle repeats its last one. Faces wind counter-clockwise seen from outside.
+All lengths in metres. A face is four vertex numbers; a triangle repeats its last one. Faces wind counter-
+clockwise seen from outside.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Patch:
-    """Samples of a surface on their way to the light: position (N, 3) and normal (N, 3) in the mesh's own frame, fixed;
-    albedo (N, 3) and gloss (N,), to be changed in place.
+    """Samples of a surface on their way to the light.
+
+    position and normal (N, 3), in the mesh's own frame, are given; albedo (N, 3) and gloss (N,) are changed.
     """
 
     position: Floats
@@ -48,7 +50,10 @@ def rgb(red: int, green: int, blue: int) -> Colour:
 
 @dataclass(frozen=True)
 class Material:
-    """How a surface answers light: diffuse colour, mirror share at normal incidence, blur of the mirror, optional pattern."""
+    """How a surface answers light.
+
+    Diffuse colour, mirror share at normal incidence, blur of the mirror, optional pattern.
+    """
 
     albedo: Colour
     gloss: float = 0.0
@@ -59,9 +64,12 @@ class Material:
 
 @dataclass(frozen=True)
 class Mesh:
-    """Vertices (V, 3), normals (V, 3), faces (F, 4), material number per face (F,); `local` is the vertex in the model's frame.
+    """Vertices (V, 3), normals (V, 3), faces (F, 4), material number per face (F,).
 
-    bias (F,) draws a face as if it were nearer by so many metres; part (F,) tells apart the things a joined mesh consists of.
+    `local` is the vertex in the model's frame.
+
+    bias (F,) draws a face as if it were nearer by so many metres; part (F,) tells apart the things a
+    joined mesh consists of.
     """
 
     vertices: Floats
@@ -151,7 +159,7 @@ def smooth_normals(vertices: Floats, faces: Ints) -> Floats:
 
 
 def join(parts: Sequence[Mesh]) -> Mesh:
-    """One mesh of many; the parts keep their materials and patterns, and the parts' present place becomes the model's frame."""
+    """One mesh of many; the parts keep their materials, and their patterns stay in the parts' own frames."""
     vertex_at = np.cumsum([0, *(len(p.vertices) for p in parts)])
     material_at = np.cumsum([0, *(len(p.materials) for p in parts)])
     return Mesh(
@@ -182,7 +190,10 @@ def grid_faces(rows: int, columns: int, *, closed: bool = False) -> Ints:
 def loft(
     rings: Floats, material: Material, *, closed: bool = True, caps: bool = True, two_sided: bool = False
 ) -> Mesh:
-    """Skin over rings of points (R, C, 3); rings run counter-clockwise seen against the direction of travel."""
+    """Skin over rings of points (R, C, 3).
+
+    Rings run counter-clockwise seen against the direction of travel.
+    """
     count, columns = rings.shape[:2]
     vertices = rings.reshape(-1, 3)
     faces = grid_faces(count, columns, closed=closed)

@@ -25,7 +25,8 @@ from training.scenes.mesh import (
 SKIN = rgb(214, 164, 134)
 HAIR = rgb(22, 19, 18)
 TOPS: tuple[Colour, ...] = (
-    rgb(200, 60, 58), rgb(235, 235, 232), rgb(40, 62, 110), rgb(70, 74, 78), rgb(226, 190, 70), rgb(64, 110, 86),
+    rgb(200, 60, 58), rgb(235, 235, 232), rgb(40, 62, 110), rgb(70, 74, 78), rgb(226, 190, 70),
+    rgb(64, 110, 86),
     rgb(170, 140, 190), rgb(24, 26, 30), rgb(120, 150, 190), rgb(236, 128, 60), rgb(214, 150, 160),
 )  # fmt: skip
 BOTTOMS: tuple[Colour, ...] = (
@@ -58,7 +59,8 @@ def any_look(rng: np.random.Generator) -> Look:
 
     return Look(
         one(TOPS), one(BOTTOMS), float(rng.uniform(1.52, 1.82)), one(TOPS) if rng.random() < 0.25 else None,
-        one(TOPS) if rng.random() < 0.3 else None, one(TOPS) if rng.random() < 0.2 else None, bool(rng.random() < 0.4),
+        one(TOPS) if rng.random() < 0.3 else None, one(TOPS) if rng.random() < 0.2 else None,
+        bool(rng.random() < 0.4),
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Write a YOLO data set of rendered streets: `python -m training.scenes.pictures --out DIR --n 350 --seed 7`.
 
-Every picture has its own street, weather, camera and layout. A picture depends on the seed and its number alone.
+Every picture has its own street, weather, camera and layout. A picture depends on the seed and its number
+alone.
 """
 
 from __future__ import annotations

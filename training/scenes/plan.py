@@ -34,7 +34,10 @@ class Street:
 
 @dataclass(frozen=True)
 class Spot:
-    """Samples (N) of one surface of a street: position (N, 3) in metres, view (N, 3) to the camera, distance (N,) in metres."""
+    """Samples (N) of one surface of a street.
+
+    position (N, 3) and distance (N,) in metres, view (N, 3) the unit vector to the camera.
+    """
 
     street: Street
     noise: Noise

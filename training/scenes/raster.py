@@ -1,4 +1,7 @@
-"""Draw one mesh: face numbers by OpenCV, then every pixel is shaded with its true position and normal (deferred shading)."""
+"""Draw one mesh by deferred shading.
+
+OpenCV draws face numbers; then every sample is shaded with its true position and normal.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ _SHIFT = 4  # cv2's sub-pixel bits
 
 @dataclass(frozen=True)
 class Sprite:
-    """A drawn object: premultiplied linear BGR (h, w, 3) and cover (h, w) at column x, row y of the picture; distance in metres."""
+    """A drawn object at column x, row y of the picture.
+
+    colour (h, w, 3) is linear BGR times cover (h, w); distance in metres.
+    """
 
     x: int
     y: int
@@ -40,7 +46,7 @@ class Sprite:
 
 @dataclass(frozen=True)
 class Fragments:
-    """The pixels (N of them) that a mesh covers in a window of the picture, `scale` pixels per picture pixel."""
+    """The samples (N) that a mesh covers in a window (x, y, w, h) of the picture."""
 
     window: tuple[int, int, int, int]
     rows: Ints
@@ -56,7 +62,10 @@ class Fragments:
 
 
 def bounding_box(mesh: Mesh, camera: Camera) -> tuple[float, float, float, float] | None:
-    """Exact xyxy in pixels of the mesh's projection, clipped to the picture; None where nothing of it is in view."""
+    """Exact xyxy in pixels of the mesh's projection, clipped to the picture.
+
+    None where nothing of it is in view.
+    """
     xy, depth = camera.project(mesh.vertices)
     xy = xy[depth > NEAR_M]
     if len(xy) == 0:
@@ -77,8 +86,8 @@ def draw(
 ) -> Sprite | None:
     """Draw a mesh as a sprite, `scale`² samples per pixel; None where it is out of view.
 
-    shelter_m is the height below which the ground takes skylight away from a surface; without self_shade the mesh throws
-    no shadow on itself (cheaper, and right for convex bodies).
+    shelter_m is the height below which the ground takes skylight away from a surface. Without self_shade the
+    mesh throws no shadow on itself: cheaper, and right for convex bodies.
     """
     found = fragments(mesh, camera, scale)
     if found is None:
@@ -259,7 +268,10 @@ def _surface(mesh: Mesh, found: Fragments, light: Light, shelter: Floats, sunlit
 
 
 def lit_share(mesh: Mesh, direction: Floats, position: Floats, spread_m: float) -> Floats:
-    """Share (N,) of nearby lines towards a far light in `direction` (unit) that the mesh itself leaves free (a depth map)."""
+    """Share (N,) of the light from a far, slightly wide source that the mesh leaves to its own points.
+
+    direction (3,) is the unit vector to the source. The test is a depth map seen from there.
+    """
     helper = np.array([1, 0, 0] if abs(direction[0]) < 0.8 else [0, 1, 0], np.float32)
     u = np.cross(helper, direction)
     u /= np.linalg.norm(u)

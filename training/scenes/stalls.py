@@ -1,4 +1,7 @@
-"""Street stalls: a cargo tricycle or a table with goods under an umbrella, or a cart with a canopy. They face +x."""
+"""Street stalls: a cargo tricycle or a table with goods under an umbrella, or a cart with a canopy.
+
+They face +x.
+"""
 
 from __future__ import annotations
 

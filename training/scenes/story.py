@@ -1,4 +1,7 @@
-"""The demo's held-out scene: one morning minute of a street, what moves in it and what a watcher should report."""
+"""The demo's held-out scene.
+
+One morning minute of a street, what moves in it and what a watcher should report.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,10 @@ Knot = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Path:
-    """Way of an actor through knots, without overshoot; it is there from its first knot to its last (or for ever)."""
+    """Way of an actor through knots, without overshoot.
+
+    The actor is there from its first knot to its last, or for ever where it stays.
+    """
 
     knots: tuple[Knot, ...]
     stays: bool = False
@@ -365,7 +371,7 @@ class Area:
     ground_m: float = 0.0
 
     def polygon(self, camera: Camera) -> list[tuple[float, float]]:
-        """Corners as shares of the picture's width and height, edges cut so that they stay straight in the picture."""
+        """Corners as shares of the picture's width and height, kept inside it."""
         points = np.array([(x, y, self.ground_m) for x, y in self.corners])
         xy, _ = camera.project(points)
         shares = xy / [camera.width, camera.height]
@@ -381,7 +387,7 @@ AREAS: tuple[Area, ...] = (
 
 @dataclass(frozen=True)
 class Expected:
-    """A case that the demo should bring forth: kind, zone, actors, place (x, y in metres), and since when it stands (seconds)."""
+    """A case that the demo should bring forth: what, where (x, y in metres), and since when (seconds)."""
 
     kind: str
     zone_id: str

@@ -1,6 +1,7 @@
 """The empty street of one camera: every sample's surface is found, shaded and averaged, once.
 
-y runs from the far side (negative) over the near kerb (y = 0) and the footway to the shop fronts (y = front_y).
+y runs from the far side (negative) over the near kerb (y = 0) and the footway to the shop fronts
+(y = front_y).
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ _SURFACES = (road, walk, kerb_face, near_front, far_front)
 
 @dataclass(frozen=True)
 class Backdrop:
-    """The empty street: linear BGR (H, W, 3), where it is ground (H, W) and the share of direct sun in its light (3,)."""
+    """The empty street.
+
+    radiance (H, W, 3) is linear BGR, ground (H, W) says where shadows can fall, sun_share (3,) how
+    much of the ground's light comes straight from the sun.
+    """
 
     radiance: Floats
     ground: Floats
@@ -76,7 +81,10 @@ def _strip(
 
 
 def _hits(street: Street, camera: Camera, rays: Floats) -> tuple[Ints, Floats]:
-    """Surface number (N,) and distance in ray lengths (N,): 0 road, 1 footway, 2 kerb, 3 near front, 4 far front, 5 sky."""
+    """Surface number (N,) and distance in ray lengths (N,).
+
+    0 road, 1 footway, 2 kerb, 3 near front, 4 far front, 5 sky.
+    """
     _, cy, cz = camera.position
     down = np.minimum(rays[:, 2], -1e-6)
     road, walk = -cz / down, (KERB_M - cz) / down

@@ -25,7 +25,10 @@ class Noise:
         self.smooth = ((smooth - smooth.mean()) / smooth.std()).astype(np.float32)
 
     def at(self, x: Floats, y: Floats, metres: float, *, fine: bool = False) -> Floats:
-        """Noise (N,) with the tile stretched over `metres`: standard normal when smooth, uniform 0 to 1 when fine."""
+        """Noise (N,) with the tile stretched over `metres`.
+
+        Standard normal when smooth, uniform 0 to 1 when fine.
+        """
         tile = self.white if fine else self.smooth
         scale = np.float32(self.size / metres)
         u = np.mod(x * scale, self.size).astype(np.float32)

@@ -1,4 +1,7 @@
-"""Wheelie bins, what spills out of them, bags and litter. Models stand on z = 0 with their middle at the origin."""
+"""Wheelie bins, what spills out of them, bags and litter.
+
+Models stand on z = 0 with their middle at the origin.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,8 @@ BIN_COLOURS: tuple[Colour, ...] = (
     rgb(34, 92, 82),
 )
 BAG_COLOURS: tuple[Colour, ...] = (
-    rgb(18, 18, 20), rgb(22, 22, 25), rgb(28, 27, 28), rgb(206, 206, 202), rgb(188, 190, 190), rgb(216, 214, 208), rgb(156, 40, 42),
+    rgb(18, 18, 20), rgb(22, 22, 25), rgb(28, 27, 28), rgb(206, 206, 202), rgb(188, 190, 190),
+    rgb(216, 214, 208), rgb(156, 40, 42),
     rgb(70, 96, 146), rgb(176, 146, 84), rgb(186, 120, 130), rgb(112, 140, 112),
 )  # fmt: skip
 CARDBOARD = rgb(168, 128, 84)
@@ -41,7 +45,10 @@ _RUBBER = Material((0.015, 0.015, 0.016), 0.02, 0.6)
 
 
 def bin_(colour: Colour, lid_deg: float = 0.0, large: float = 1.0) -> Mesh:
-    """A two-wheeled 240-litre bin that faces +x; lid_deg is how far the lid is open. `large` stretches its breadth."""
+    """A two-wheeled 240-litre bin that faces +x; lid_deg is how far the lid is open.
+
+    `large` stretches its breadth.
+    """
     plastic = Material(colour, 0.035, 0.35, _bin_paint(colour))
     levels = [
         (0.19, 0.22, 0.06),
