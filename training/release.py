@@ -123,6 +123,11 @@ def _making(metrics: Mapping[str, Any], dataset: Mapping[str, Any]) -> str:
         f"- {stage['name']}: {stage['epochs']} epochs at {stage['side_px']} px, the first "
         f"{stage['freeze_layers']} layers frozen, AdamW {stage['lr']:g}, {stage['pictures']} pictures listed"
         + (f", {stage['synthetic']} of them rendered" if stage.get("synthetic") else "")
+        + (
+            f"; then {stage['blend_base']:.0%} of the base model's weights blended back in"
+            if stage.get("blend_base")
+            else ""
+        )
         for stage in metrics["stages"]
     ]
     pseudo = ", ".join(f"{count} {name}" for name, count in dataset["pseudo"]["boxes"].items())

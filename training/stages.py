@@ -82,6 +82,7 @@ def write_history(stages: list[dict[str, Any]], run: Path) -> None:
                 "freeze_layers": stage["freeze_layers"],
                 "lr": stage["lr"],
                 "pictures": len(lines),
+                "blend_base": stage.get("blend_base", 0.0),
                 "synthetic": sum(not line.startswith("./") for line in lines),
                 "seconds": round(_seconds([float(epoch["time"]) for epoch in epochs])),
             }

@@ -18,6 +18,7 @@ import torch
 from ultralytics.models.yolo.detect import DetectionTrainer
 
 from detector.errors import Failure
+from training.blend import blend
 from training.importers.pseudo import BaseModelLabeller
 from training.importers.street import build, read_added, recipes_of
 from training.labels import CLASSES_FILE, load_taxonomy
@@ -95,6 +96,9 @@ def train(config_path: Path, base: Path, data_root: Path | None, work: Path, *, 
     for stage in config["stage"]:
         stage_yaml = list_of_stage(stage, data_yaml, work, run)
         weights = train_stage(stage, config["train"], weights, stage_yaml, run, resume=resume)
+        if "blend_base" in stage:
+            tuned, weights = weights, weights.with_name("blended.pt")
+            blend(tuned, base, float(stage["blend_base"]), weights)
         write_history(config["stage"], run)
     return weights
 

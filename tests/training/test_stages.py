@@ -78,7 +78,7 @@ def test_history_tells_only_of_finished_stages(run: Path) -> None:
     assert rows == [
         {
             "name": "a", "epochs": 2, "side_px": 640, "freeze_layers": 10, "lr": 1e-4,
-            "pictures": 12, "synthetic": 0, "seconds": 122,
+            "pictures": 12, "synthetic": 0, "blend_base": 0.0, "seconds": 122,
         }
     ]  # fmt: skip
 
