@@ -257,3 +257,41 @@ def assert_all_arrived_once(http, ids):
             break
         time.sleep(0.2)
     assert sorted(entry["event"]["data"]["case_id"] for entry in received) == sorted(ids)
+
+
+# -- a disk that is full --
+
+LIMITED = (
+    "import os, resource, sys\n"
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])\n"
+)
+
+
+def test_what_does_not_fit_is_refused_and_what_was_taken_stays(tmp_path, make_payload):
+    pipe = subprocess.PIPE
+    words = [sys.executable, "-c", LIMITED, *command(tmp_path / "data")[1:]]
+    server = subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True, cwd=ROOT)
+    url = json.loads(server.stdout.readline())["url"]
+    large = b"\xff\xd8\xff" + b"x" * 400_000
+    sha256 = hashlib.sha256(large).hexdigest()
+    taken, refused = [], None
+    with client(url) as http:
+        answer = http.put(f"/v1/evidence/{sha256}", content=large)
+        assert (answer.status_code, answer.json()["title"]) == (507, "Insufficient storage")
+        assert http.get(f"/v1/evidence/{sha256}").status_code == 404
+        while refused is None:
+            answer = http.post("/v1/reports", json=make_payload(len(taken)))
+            if answer.status_code == 201:
+                taken.append(answer.json()["case_id"])
+            else:
+                refused = answer
+        assert refused.status_code in {503, 507}
+        assert refused.json()["detail"].endswith(("send again.", "then send again."))
+        assert http.get("/v1/cases").status_code == 200
+    stop(server)
+    server, url = start(tmp_path / "data")
+    with client(url) as http:
+        assert sorted(case["case_id"] for case in all_cases(http)) == sorted(taken)
+        assert http.post("/v1/reports", json=make_payload(len(taken))).status_code == 201
+    stop(server)
