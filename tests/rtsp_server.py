@@ -39,7 +39,9 @@ class RtspServer:
         """Say in one sentence what is not installed, or nothing."""
         if not Path(PYTHON).exists():
             return f"there is no {PYTHON}"
-        check = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
+        check = (
+            "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
+        )
         done = subprocess.run([PYTHON, "-c", check], capture_output=True, check=False, env=_environment())
         return "" if done.returncode == 0 else "GStreamer's RTSP server is not installed (make apt-dev)"
 
@@ -168,7 +170,9 @@ def serve(camera, arguments):
     def hurry(_, __, element):
         # the feeder keeps the time; a sink that does so too would hold back what a new client gets at once
         if element.find_property("sync") is not None:
-            element.connect("notify::sync", lambda sink, _: sink.get_property("sync") and sink.set_property("sync", False))
+            element.connect(
+                "notify::sync", lambda sink, _: sink.get_property("sync") and sink.set_property("sync", False)
+            )
             element.set_property("sync", False)
 
     server = GstRtspServer.RTSPServer.new()
@@ -225,12 +229,16 @@ def main():
     parser.add_argument("clip")
     parser.add_argument("--then", help="a second clip, shown after the first, perhaps of another size")
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--epoch", type=float, default=time.time(), help="wall-clock time of the clip's beginning")
+    parser.add_argument(
+        "--epoch", type=float, default=time.time(), help="wall-clock time of the clip's beginning"
+    )
     parser.add_argument("--loop", action="store_true")
     parser.add_argument("--at-end", choices=("hold", "eos", "exit"), default="eos")
     parser.add_argument("--stall-at", type=float, help="position in s at which the stream goes silent once")
     parser.add_argument("--stall-s", type=float, default=3600.0)
-    parser.add_argument("--garbage-at", type=float, help="position in s from which a second of pictures is noise")
+    parser.add_argument(
+        "--garbage-at", type=float, help="position in s from which a second of pictures is noise"
+    )
     parser.add_argument("--user", help="name:password to ask for")
     arguments = parser.parse_args()
     Gst.init(None)

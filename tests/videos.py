@@ -33,7 +33,9 @@ def make_video(
     with av.open(str(path), "w", container_options=container_options or {}) as container:
         if created:
             container.metadata["creation_time"] = created
-        stream = container.add_stream(codec, rate=25, options={"crf": "10", "threads": "1", **(options or {})})
+        stream = container.add_stream(
+            codec, rate=25, options={"crf": "10", "threads": "1", **(options or {})}
+        )
         stream.width, stream.height = wh
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = TIME_BASE if codec == "libx264" else Fraction(1, 1000)

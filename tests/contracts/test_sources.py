@@ -47,8 +47,12 @@ SETTINGS = SourceSettings(
 )
 
 
-@pytest.fixture(scope="module", params=[pytest.param(k, marks=[pytest.mark.rtsp] * (k == "rtsp")) for k in KINDS])
-def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Source, list[Frame]]:
+@pytest.fixture(
+    scope="module", params=[pytest.param(k, marks=[pytest.mark.rtsp] * (k == "rtsp")) for k in KINDS]
+)
+def played(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Source, list[Frame]]:
     """Give a source of every kind with all its frames, closed twice."""
     made = MAKERS[request.param](tmp_path_factory.mktemp(request.param))
     address = next(made)

@@ -107,7 +107,9 @@ def test_all_roles_are_there_and_of_one_frame(pieces: tuple[Piece, ...]) -> None
         ("far", True),
         ("clip", True),
     }
-    assert {(p.frame_index, p.at) for p in pieces if p.role != "before"} == {(500, START + timedelta(seconds=20))}
+    assert {(p.frame_index, p.at) for p in pieces if p.role != "before"} == {
+        (500, START + timedelta(seconds=20))
+    }
     last = list(pictures(one(pieces, "clip").data))[-1][1]
     for image in (picture(one(pieces, "far")), picture(one(pieces, "far", sealed=True)), last):
         assert float(image[5:30, 610:630].mean()) == pytest.approx(500 % 250, abs=5)
@@ -205,7 +207,9 @@ def test_size_change_within_the_clip_is_survived() -> None:
     assert len(list(pictures(one(made, "clip").data))) == 20
 
 
-@pytest.mark.parametrize("xyxy", [(-5.0, -5.0, 700.0, 400.0), (639.0, 359.0, 640.0, 360.0), (0.0, 0.0, 1.0, 1.0)])
+@pytest.mark.parametrize(
+    "xyxy", [(-5.0, -5.0, 700.0, 400.0), (639.0, 359.0, 640.0, 360.0), (0.0, 0.0, 1.0, 1.0)]
+)
 def test_near_of_any_box(xyxy: tuple[float, float, float, float]) -> None:
     assert min(near_of(frame(0, 0).image, xyxy).shape[:2]) > 10
     assert near_of(np.zeros((1, 1, 3), np.uint8), xyxy).shape == (4, 4, 3)
@@ -226,7 +230,11 @@ def test_clip_is_ten_seconds_of_h264_that_browsers_play(pieces: tuple[Piece, ...
     assert data.index(b"moov") < data.index(b"mdat")
     with av.open(io.BytesIO(data)) as container:
         stream = container.streams.video[0]
-        assert (stream.codec_context.name, stream.codec_context.pix_fmt, stream.profile) == ("h264", "yuv420p", "High")
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt, stream.profile) == (
+            "h264",
+            "yuv420p",
+            "High",
+        )
         assert float(stream.duration * stream.time_base) == pytest.approx(10.0, abs=0.01)
     times = [at for at, _ in pictures(data)]
     assert times == pytest.approx([i / 5 for i in range(50)], abs=0.001)
@@ -241,7 +249,9 @@ def test_clip_keeps_uneven_times() -> None:
 def test_same_frames_give_the_same_bytes(pieces: tuple[Piece, ...]) -> None:
     recorder = EvidenceRecorder()
     again = recorder.capture(event(played(20.0, recorder)))
-    assert [hashlib.sha256(p.data).hexdigest() for p in again] == [hashlib.sha256(p.data).hexdigest() for p in pieces]
+    assert [hashlib.sha256(p.data).hexdigest() for p in again] == [
+        hashlib.sha256(p.data).hexdigest() for p in pieces
+    ]
 
 
 @pytest.mark.parametrize("wh", [(1, 1), (3, 500), (641, 359)])
@@ -294,7 +304,9 @@ def test_full_disk_is_one_sentence_and_loses_nothing(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
-        with pytest.raises(Failure, match=r"^The disk that holds .* is full; free some space: nothing is lost"):
+        with pytest.raises(
+            Failure, match=r"^The disk that holds .* is full; free some space: nothing is lost"
+        ):
             writer.put(piece)
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
     assert writer.path_of(writer.put(piece)).read_bytes() == piece.data

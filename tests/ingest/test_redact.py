@@ -46,7 +46,9 @@ def test_a_doubtful_person_is_hidden_too(scene: np.ndarray, score: float) -> Non
 
 
 def test_a_rider_and_one_cut_off_by_the_edge_lose_more_of_the_box(scene: np.ndarray) -> None:
-    riding = redact(scene, boxes(("person", 0.5, (300, 100, 390, 220)), ("motorcycle", 0.9, (290, 160, 400, 260))))
+    riding = redact(
+        scene, boxes(("person", 0.5, (300, 100, 390, 220)), ("motorcycle", 0.9, (290, 160, 400, 260)))
+    )
     assert detail(riding[100:145, 300:390]) < 15
     cut = redact(scene, boxes(("person", 0.5, (300, 300, 390, 480))))
     assert detail(cut[300:385, 300:390]) < 15
@@ -84,7 +86,9 @@ def test_no_box_breaks_it(xyxy: tuple[float, float, float, float], name: str, wh
 
 
 @given(st.floats(0, 600), st.floats(0, 440), st.floats(5, 300), st.floats(5, 300))
-def test_head_lies_in_the_picture_and_holds_the_top_of_the_box(x: float, y: float, w: float, h: float) -> None:
+def test_head_lies_in_the_picture_and_holds_the_top_of_the_box(
+    x: float, y: float, w: float, h: float
+) -> None:
     head = head_of((x, y, x + w, y + h), (640, 480))
     assert head is not None
     assert 0 <= head[0] < head[2] <= 640
@@ -93,7 +97,9 @@ def test_head_lies_in_the_picture_and_holds_the_top_of_the_box(x: float, y: floa
     assert head[3] >= min(480, y + 0.28 * h) - 1
 
 
-def plated_car(ground: tuple[int, int, int], ink: tuple[int, int, int], at: tuple[int, int] = (250, 290)) -> np.ndarray:
+def plated_car(
+    ground: tuple[int, int, int], ink: tuple[int, int, int], at: tuple[int, int] = (250, 290)
+) -> np.ndarray:
     """Draw a dark car's front, 200 px wide at (200, 160), with a plate of 56x18 px."""
     image = np.full((480, 640, 3), 90, np.uint8)
     cv2.rectangle(image, (200, 160), (400, 330), (40, 40, 45), -1)
@@ -105,7 +111,12 @@ def plated_car(ground: tuple[int, int, int], ink: tuple[int, int, int], at: tupl
 
 @pytest.mark.parametrize(
     ("ground", "ink"),
-    [((160, 60, 10), (255, 255, 255)), ((90, 170, 60), (0, 0, 0)), ((20, 190, 220), (0, 0, 0)), ((240,) * 3, (0,) * 3)],
+    [
+        ((160, 60, 10), (255, 255, 255)),
+        ((90, 170, 60), (0, 0, 0)),
+        ((20, 190, 220), (0, 0, 0)),
+        ((240,) * 3, (0,) * 3),
+    ],
     ids=["blue", "green", "yellow", "white"],
 )
 @pytest.mark.parametrize("at", [(250, 290), (205, 300), (340, 250)])
