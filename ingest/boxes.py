@@ -12,6 +12,11 @@ from ingest.types import XYXY
 Boxes = npt.NDArray[np.float64]
 """float64 (N, 4)."""
 
+JITTER_PX = 1.0
+"""Movement of an edge that is noise of the detector, at 640 px frame width."""
+EDGE_SHARE = 0.005
+"""Distance from the edge of the picture, in frame sizes, at which a box is cut off by it."""
+
 
 def iou_matrix(a: Boxes, b: Boxes) -> npt.NDArray[np.float64]:
     """Give intersection over union of every pair: (N, 4), (M, 4) -> (N, M).
@@ -65,19 +70,19 @@ def grown(box: XYXY, share: float) -> XYXY:
     return box[0] - dx, box[1] - dy, box[2] + dx, box[3] + dy
 
 
-def displacement(box: XYXY, anchor: XYXY, jitter_px: float = 0.0) -> float:
+def displacement(box: XYXY, anchor: XYXY, wh: tuple[int, int] | None = None) -> float:
     """Say how far a thing has moved from `anchor`, in its own sizes; occlusion does not count.
 
     Something that hides one side of a thing moves one edge of its box. A thing that moves takes both
     opposite edges along, so per axis the movement is the smaller of the two edges' where they go the same
-    way. A thing that comes nearer or recedes changes width and height by the same factor; one that is
-    being hidden or uncovered mostly changes one of them, so the smaller change of the two counts as
-    movement.
+    way. At the edge of the picture one edge of the box cannot move: there the other one decides. A thing that
+    comes nearer or recedes changes width and height by the same factor; one that is being hidden or uncovered
+    mostly changes one of them, so the smaller change of the two counts as movement.
 
     Args:
         box: where it is now, pixels.
         anchor: where it stood, pixels.
-        jitter_px: movement of an edge below this is noise of the detector.
+        wh: width and height of the frame; None for boxes without noise far from its edges.
 
     >>> displacement((10, 0, 110, 50), (0, 0, 100, 50))
     0.1
@@ -86,16 +91,28 @@ def displacement(box: XYXY, anchor: XYXY, jitter_px: float = 0.0) -> float:
     >>> round(displacement((-10, -5, 110, 55), (0, 0, 100, 50)), 3)
     0.2
     """
+    jitter_px = JITTER_PX * max(1.0, max(wh) / 640) if wh else 0.0
     moved, scaled = [], []
     for axis in (0, 1):
         size = max(anchor[axis + 2] - anchor[axis], 1.0)
         low, high = box[axis] - anchor[axis], box[axis + 2] - anchor[axis + 2]
-        both = min(abs(low), abs(high)) if low * high > 0 else 0.0
-        moved.append(max(0.0, both - jitter_px) / size)
+        moved.append(max(0.0, _axis_moved(box, anchor, axis, wh) - jitter_px) / size)
         change = high - low
         scaled.append(math.copysign(max(0.0, abs(change) - 2 * jitter_px), change) / size)
     zoomed = min(abs(scaled[0]), abs(scaled[1])) if scaled[0] * scaled[1] > 0 else 0.0
     return max(math.hypot(moved[0], moved[1]), zoomed)
+
+
+def _axis_moved(box: XYXY, anchor: XYXY, axis: int, wh: tuple[int, int] | None) -> float:
+    """Give how far a thing moved along one axis, pixels."""
+    low, high = box[axis] - anchor[axis], box[axis + 2] - anchor[axis + 2]
+    if wh:
+        margin = EDGE_SHARE * wh[axis]
+        cut_low = max(box[axis], anchor[axis]) <= margin
+        cut_high = min(box[axis + 2], anchor[axis + 2]) >= wh[axis] - margin
+        if cut_low != cut_high:
+            return abs(high if cut_low else low)
+    return min(abs(low), abs(high)) if low * high > 0 else 0.0
 
 
 def ground_contact(box: XYXY) -> tuple[float, float]:

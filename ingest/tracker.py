@@ -43,7 +43,6 @@ DUPLICATE_IOU = 0.7  # two boxes of one group above this are one thing seen twic
 REST_S = 1.6  # a thing stands when it has not moved for this long ...
 REST_HITS = 3  # ... in at least so many frames
 REST_SIZES = 0.12  # movement, in own sizes, that is still standing: half a metre for a car
-JITTER_PX = 1.0  # movement of an edge that is noise, at 640 px frame width
 VOTE_HALF_S = 5.0  # age at which a label's vote counts half
 VOTE_LEAD = 1.5  # a label takes over when its votes are so many times the present one's
 
@@ -68,10 +67,10 @@ class _Rest:
     off: int = 0
     resting: bool = False
 
-    def update(self, box: XYXY, at: datetime, jitter_px: float) -> None:
+    def update(self, box: XYXY, at: datetime, wh: tuple[int, int] | None) -> None:
         self.recent.append(box)
         smooth = _median(self.recent)
-        if displacement(smooth, self.anchor, jitter_px) > REST_SIZES:
+        if displacement(smooth, self.anchor, wh) > REST_SIZES:
             self.off += 1
             if not self.resting or self.off >= 2:  # one frame off is an occlusion or a merged box
                 self.anchor, self.since, self.resting, self.hits, self.off = box, at, False, 1, 0
@@ -177,9 +176,8 @@ class Tracker:
             at: capture time, aware; may repeat or step back.
             detections: all boxes with score 0.1 and more; doubtful ones keep a track alive, never begin one.
             score_min: per class, from which score a box begins a track.
-            wh: frame width and height; scales the tolerance for jitter.
+            wh: frame width and height; says what is jitter and what is cut off at the edge.
         """
-        jitter_px = JITTER_PX * max(1.0, max(wh) / 640) if wh else JITTER_PX
         for thing in self._things:
             thing.await_frame(at)
         kept = _without_duplicates(detections)
@@ -190,7 +188,7 @@ class Tracker:
         self._things += [self._begin(kept, index, at) for index in left]
         for thing in self._things:
             if not thing.missed:
-                thing.rest.update(_xyxy(thing.box), at, jitter_px)
+                thing.rest.update(_xyxy(thing.box), at, wh)
         self._things = [thing for thing in self._things if not self._lost(thing, at)]
         return tuple(thing.as_track() for thing in self._things if thing.hits >= 2)
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, tzinfo
 from ingest.boxes import covered_share, fractions, ground_contact, iou
 from ingest.report import report_id_of
 from ingest.rules.places import AWAY_IOU, LEFT_S, Claim, Place, Standing
-from ingest.tracker import JITTER_PX, group_of
+from ingest.tracker import group_of
 from ingest.types import XYXY, Event, EventPhase, Scene, Track, ZoneKind
 from ingest.zones import Zone
 
@@ -76,8 +76,7 @@ class PlaceBook:
             Events of this frame: pre-alarms, confirmations, ends.
         """
         elapsed_s = self._step(scene)
-        jitter_px = JITTER_PX * max(1.0, max(scene.wh) / 640)
-        held = self._match(claims, jitter_px)
+        held = self._match(claims, scene.wh)
         for place in self._places:
             claim = held.get(id(place))
             if claim and (claim.counts or place.known):
@@ -115,30 +114,30 @@ class PlaceBook:
     def _active(self, zone: Zone, at: datetime) -> bool:
         return zone.active(at, self._tz)
 
-    def _match(self, claims: Sequence[Claim], jitter_px: float) -> dict[int, Claim]:
+    def _match(self, claims: Sequence[Claim], wh: tuple[int, int]) -> dict[int, Claim]:
         """Give each place the claim of what stands there: first its own track, then another at rest."""
         held: dict[int, Claim] = {}
         free = list(claims)
         for place in self._places:
             for claim in free:
-                if claim.track.track_id in place.track_ids and place.held_by(claim.track, jitter_px):
+                if claim.track.track_id in place.track_ids and place.held_by(claim.track, wh):
                     held[id(place)] = claim
                     free.remove(claim)
                     break
         for place in self._places:
-            fitting = [claim for claim in free if self._may_take(place, claim, jitter_px)]
+            fitting = [claim for claim in free if self._may_take(place, claim, wh)]
             if id(place) not in held and fitting:
                 best = max(fitting, key=lambda claim: iou(claim.track.anchor or claim.track.xyxy, place.box))
                 held[id(place)] = best
                 free.remove(best)
         return held
 
-    def _may_take(self, place: Place, claim: Claim, jitter_px: float) -> bool:
+    def _may_take(self, place: Place, claim: Claim, wh: tuple[int, int]) -> bool:
         track = claim.track
         if place.remembered and track.last_at < place.since:  # the same file again: it has not come yet
             return False
         first_box = self._first_boxes.get(track.track_id, track.xyxy)
-        return place.fits(track, jitter_px) and not place.taken_over(track, first_box)
+        return place.fits(track, wh) and not place.taken_over(track, first_box)
 
     def _miss(self, place: Place, scene: Scene, elapsed_s: float) -> None:
         if place.remembered and scene.at < place.since:

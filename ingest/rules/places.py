@@ -135,19 +135,18 @@ class Place:
         """Follow a stream that changed its size."""
         self.box = self.box[0] * x, self.box[1] * y, self.box[2] * x, self.box[3] * y
 
-    def held_by(self, track: Track, jitter_px: float) -> bool:
+    def held_by(self, track: Track, wh: tuple[int, int]) -> bool:
         """Say whether a track that was here before is here still: hardly moved, or at rest again so near."""
         if track.anchor is not None and iou(track.anchor, self.box) >= SAME_IOU:
             return True
-        return displacement(track.xyxy, self.box, jitter_px) <= SAME_SIZES
+        return displacement(track.xyxy, self.box, wh) <= SAME_SIZES
 
-    def fits(self, track: Track, jitter_px: float) -> bool:
+    def fits(self, track: Track, wh: tuple[int, int]) -> bool:
         """Say whether another track at rest may be the thing that stood here."""
         if track.anchor is None or group_of(track.label) != group_of(self.label):
             return False
         return (
-            iou(track.anchor, self.box) >= SAME_IOU
-            or displacement(track.anchor, self.box, jitter_px) <= SAME_SIZES
+            iou(track.anchor, self.box) >= SAME_IOU or displacement(track.anchor, self.box, wh) <= SAME_SIZES
         )
 
     def taken_over(self, track: Track, first_box: XYXY) -> bool:

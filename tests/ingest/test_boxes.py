@@ -50,10 +50,17 @@ def test_coming_nearer_and_going_away_are_movement(box, zoom):
     assert displacement(box, nearer) == pytest.approx(1 - 1 / zoom, rel=1e-6)
 
 
-@given(BOX, st.floats(-2, 2), st.floats(-2, 2))
+@given(BOX.filter(lambda box: box[0] > 20 and box[1] > 20), st.floats(-2, 2), st.floats(-2, 2))
 def test_jitter_below_the_allowance_is_none(box, dx, dy):
     moved = (box[0] + dx, box[1] + dy, box[2] + dx, box[3] + dy)
-    assert displacement(moved, box, jitter_px=2.0) == pytest.approx(0, abs=1e-9)
+    assert displacement(moved, box, (2560, 2560)) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_car_that_leaves_the_picture_moves_though_one_edge_stays():
+    at_the_edge = (540.0, 200.0, 639.5, 260.0)
+    assert displacement((580, 200, 639.8, 260), at_the_edge) < 0.01
+    assert displacement((580, 200, 639.8, 260), at_the_edge, (640, 360)) == pytest.approx(0.39, abs=0.01)
+    assert displacement((0.5, 200, 90, 260), (0, 200, 100, 260), (640, 360)) == pytest.approx(0.09, abs=0.01)
 
 
 def test_ground_contact_is_the_middle_of_the_lower_edge():
