@@ -29,6 +29,8 @@ from api.types import Case, CaseQuery, CaseStatus, ReviewRequest, Verdict
 
 SHOWN_LIMIT: Final = 200
 OPERATOR_MAX: Final = 100
+UNNAMED: Final = "operator"
+"""Who decided, where nobody gave a name: the same word in every language, because it is stored."""
 
 Tone = Literal["plain", "good", "bad"]
 
@@ -184,7 +186,7 @@ class Desk:
         if case is None or str(case.case_id) != shown or not self.can_decide:
             return
         following = next_to_review(self.cases, shown)
-        operator = self.operator.strip()[:OPERATOR_MAX] or say(self.lang, "operator_default")
+        operator = self.operator.strip()[:OPERATOR_MAX] or UNNAMED
         review = ReviewRequest(verdict=verdict, operator=operator, reason=reason, version=case.version)
         try:
             self._services.review_case(case.case_id, review)

@@ -17,6 +17,7 @@ from api.services import Services
 from detector.errors import Failure
 
 MOUNT: Final = "/desk"
+_BUILD_S: Final = 30.0
 _CSS: Final = (Path(__file__).parent / "desk.css").read_text(encoding="utf-8")
 _ICON: Final = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 26 26">'
@@ -38,7 +39,7 @@ def mount(app: FastAPI, services: Services, options: DeskOptions | None = None) 
     chosen = options or options_from()
     app.add_api_route("/", _to_desk, include_in_schema=False)
 
-    @ui.page("/", favicon=_ICON)
+    @ui.page("/", favicon=_ICON, response_timeout=_BUILD_S)
     async def desk_page(request: Request) -> None:
         await _build(request, services, chosen)
 
