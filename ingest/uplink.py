@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -19,8 +20,10 @@ log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
-FLUSH_S = 30.0
-SETTLE_S = 15.0
+FLUSH_S = float(os.environ.get("KERBWATCH_FLUSH_S", "30"))
+"""How long a run that has ended waits for the API to take its last reports, seconds."""
+SETTLE_S = float(os.environ.get("KERBWATCH_SETTLE_S", "15"))
+"""How long it then waits for the platform to take what was confirmed, seconds."""
 RECEIPT_POLL_S = 0.2
 
 
