@@ -65,9 +65,9 @@ def _encoder() -> Finding:
 
 def _devices() -> Finding:
     try:
-        from openvino import Core
+        from detector.backends.openvino import import_openvino
 
-        devices = list(Core().available_devices)
+        devices = list(import_openvino().Core().available_devices)
     except ImportError:
         return Finding("openvino", ok=False, needed=True, text="missing: pip install openvino")
     return Finding("openvino", bool(devices), needed=True, text=f"devices {', '.join(devices) or 'none'}")

@@ -21,11 +21,12 @@ from ingest.gate import Gate
 from ingest.geotag import locate
 from ingest.known import events_of
 from ingest.outbox import Outbox
+from ingest.redact import SCORE_MIN as REDACT_SCORE_MIN
 from ingest.report import Box, CaseReport, EventEnd, EvidenceRef
 from ingest.rules import EventRule, build_rules
 from ingest.site import Camera, Site
 from ingest.sources import Source
-from ingest.tracker import SCORE_LOW, Tracker
+from ingest.tracker import Tracker
 from ingest.types import Event, EventPhase, Frame, Scene
 from ingest.zones import privacy_polygons, without_ignored
 
@@ -120,7 +121,7 @@ class Pipeline:
         """Take one frame through all stages."""
         parts = self.parts
         self._remember(frame.wh)
-        seen = parts.detector.detect(frame.image, SCORE_LOW)
+        seen = parts.detector.detect(frame.image, REDACT_SCORE_MIN)  # low: what may be a person is hidden
         parts.recorder.add(frame, seen)
         scene = self._scene(frame, seen)
         self._count(frame)
