@@ -71,11 +71,9 @@ def table_of(cases: Sequence[Json]) -> str:
 
 def _line(case: Json) -> str:
     place = case["location"]
-    return (
-        f"{case['observed_at']}  {case['kind']:<18} {case['code']['code']:<6} "
-        f"{case['source_id']}/{case['zone_id']}  {place['lat']:.6f},{place['lon']:.6f} ±{place['error_m']:.0f} m  {case['confidence']:.2f}"
-        f"  {case['status']}  {case['case_id']}"
-    )
+    spot = f"{place['lat']:.6f},{place['lon']:.6f} ±{place['error_m']:.0f} m"
+    what = f"{case['observed_at']}  {case['kind']:<16} {case['code']['code']}  {case['confidence']:.2f}"
+    return f"{what}  {case['source_id']}/{case['zone_id']}  {spot}  {case['status']}  {case['case_id']}"
 
 
 def check_data(data: Path) -> Path:

@@ -1,0 +1,103 @@
+"""A real street: every vehicle that stands longer than the dwell, once each, none that passes; file and RTSP alike."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+
+import pytest
+
+from tests.e2e import support
+from tests.rtsp_server import RtspServer
+
+pytestmark = [
+    pytest.mark.shared,
+    pytest.mark.skipif(not support.INTERSECTION.exists(), reason="the clips beside the checkout are absent"),
+]
+
+CARRIAGEWAY = [[0.0, 0.33], [0.62, 0.33], [1.0, 0.53], [1.0, 1.0], [0.0, 1.0]]
+"""The road itself. By hand, frame by frame: all traffic on it flows, nothing stands for 15 s."""
+WITH_FORECOURT = [[0.0, 0.28], [1.0, 0.28], [1.0, 1.0], [0.0, 1.0]]
+"""With the forecourt behind it, on which one white car (x 0.67, y 0.37) and one dark one (x 0.55, y 0.31) stand."""
+SECONDS = 24.95
+
+
+def places(cases):
+    return sorted(round((case["box"]["x0"] + case["box"]["x1"]) / 2, 2) for case in cases)
+
+
+def site(folder, polygon, **keys):
+    return support.write_site(folder / "site.toml", [("road", "no_parking", 15, polygon)], **keys)
+
+
+@pytest.mark.timeout(400)
+def test_no_vehicle_that_passes_is_a_case(kerbwatch, tmp_path):
+    done = kerbwatch(
+        "run", support.INTERSECTION, "--site", site(tmp_path, CARRIAGEWAY), "--data", tmp_path / "d", "--json"
+    )
+    assert done.code == 0, done.err
+    assert done.cases == []
+
+
+@pytest.fixture(scope="module")
+def from_file(tmp_path_factory, kerbwatch):
+    folder = tmp_path_factory.mktemp("file")
+    words = [
+        "run",
+        support.INTERSECTION,
+        "--site",
+        site(folder, WITH_FORECOURT),
+        "--data",
+        folder / "d",
+        "--json",
+    ]
+    done = kerbwatch(*words)
+    assert done.code == 0, done.err
+    return done.cases
+
+
+def test_what_stands_is_a_case_once(from_file):
+    assert len(from_file) == len(set(places(from_file)))
+    assert any(abs(place - 0.67) < 0.02 for place in places(from_file))
+    assert all(min(abs(place - 0.67), abs(place - 0.55)) < 0.02 for place in places(from_file))
+    for case in from_file:
+        assert case["kind"] == "illegal_parking"
+        assert case["variant"] == "motor"
+
+
+def run_live(folder, server, during):
+    """Run on the server's address until the clip is over; `during` happens meanwhile."""
+    words = ["run", server.url, "--site", site(folder, WITH_FORECOURT), "--data", folder / "d", "--json"]
+    words += ["--max-down", "6"]
+    process = subprocess.Popen(
+        support.command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=support.ROOT
+    )
+    worker = threading.Thread(target=during)
+    worker.start()
+    out, err = process.communicate(timeout=180)
+    worker.join()
+    assert process.returncode == 0, err
+    return [json.loads(line) for line in out.splitlines()]
+
+
+@pytest.mark.rtsp
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("broken", [False, True], ids=["unbroken", "killed in the middle"])
+def test_rtsp_gives_the_same_cases(tmp_path, from_file, broken):
+    if missing := RtspServer.missing():
+        pytest.skip(missing)
+    server = RtspServer(support.INTERSECTION, epoch=time.time() + 6)  # the clip begins once we are connected
+
+    def during():
+        if broken:
+            time.sleep(max(0.0, server.epoch + 9 - time.time()))
+            server.kill()
+            time.sleep(1.5)
+            server.start()
+        time.sleep(max(0.0, server.epoch + SECONDS + 1 - time.time()))
+        server.kill()
+
+    cases = run_live(tmp_path, server, during)
+    assert places(cases) == places(from_file)
