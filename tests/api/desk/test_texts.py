@@ -60,7 +60,9 @@ def test_kinds_are_named_as_in_the_class_table(kind: str) -> None:
 
 def test_chinese_is_chinese() -> None:
     latin = [
-        key for key, text in ZH.items() if text.isascii() and key not in {"language", "language_hint", "confidence_short"}
+        key
+        for key, text in ZH.items()
+        if text.isascii() and key not in {"language", "language_hint", "confidence_short"}
     ]
     assert latin == []
 
