@@ -23,7 +23,7 @@ from detector.errors import WrongUse
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORTS = 200
-KILLS = 4
+KILLS = 3
 
 
 def command(folder, *options, port=0):
@@ -226,6 +226,7 @@ def all_cases(http):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_killed_at_random_moments_it_loses_nothing_and_doubles_nothing(tmp_path, make_payload, make_picture):
     options = ("--dispatch", "sandbox", "--dispatch-timeout", "1", "--auto-confirm", "illegal_parking")
     killer = Killer(tmp_path / "data", *options)

@@ -152,4 +152,4 @@ class LifeOfCases(RuleBasedStateMachine):
 
 
 TestLifeOfCases = LifeOfCases.TestCase
-TestLifeOfCases.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestLifeOfCases.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
