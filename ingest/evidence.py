@@ -191,7 +191,7 @@ class EvidenceRecorder:
 
         Args:
             frame: with increasing index and time.
-            detections: its boxes at a low threshold (0.05 to 0.1): they say what is redacted.
+            detections: its boxes at a low threshold (0.1 or less): they say what is redacted.
         """
         image = black_out(frame.image.copy(), self._privacy) if self._privacy else frame.image
         self._last = (frame, image, detections)
@@ -228,7 +228,7 @@ class EvidenceRecorder:
 
     def _confirmed(self, event: Event) -> tuple[Piece, ...]:
         frame, image, detections = self._frame_of(event)
-        public = redact(image, self._hiding(detections))
+        public = redact(image, _with_thing(self._hiding(detections), event))
         before = self._pin(event)
         place = _scaled(event.xyxy, before.scale)
         earlier = _outlined(redact(before.image(), before.detections), place, thin=True)
@@ -252,7 +252,9 @@ class EvidenceRecorder:
 
     def _after(self, event: Event) -> tuple[Piece, ...]:
         frame, image, detections = self._frame_of(event)
-        outlined = _outlined(redact(image, self._hiding(detections)), event.xyxy, thin=True)
+        outlined = _outlined(
+            redact(image, _with_thing(self._hiding(detections), event)), event.xyxy, thin=True
+        )
         return (Piece("after", _jpeg(outlined), "image/jpeg", frame.index, frame.at),)
 
     def _frame_of(self, event: Event) -> tuple[Frame, Image, Detections]:
@@ -282,9 +284,12 @@ class EvidenceRecorder:
         public = []
         for place, (shot, image) in enumerate(zip(shots, originals, strict=True)):
             around = shots[max(0, place - 2) : place] + shots[place + 1 : place + 3]
-            hidden = redact(image, _merged(shot.detections, (other.detections for other in around)))
+            seen = _merged(shot.detections, (other.detections for other in around))
             if shot.at >= event.started_at:
+                hidden = redact(image, _with_thing(seen, event, shot.scale))
                 hidden = _outlined(hidden, _scaled(event.xyxy, shot.scale))
+            else:
+                hidden = redact(image, seen)
             public.append(hidden)
         seconds = [(shot.at - shots[0].at).total_seconds() for shot in shots]
         return encode_clip(public, seconds, self._frame_s), encode_clip(originals, seconds, self._frame_s)
@@ -337,6 +342,18 @@ def _merged(own: Detections, others: Iterable[Detections]) -> Detections:
         np.concatenate([each.score for each in several]),
         np.concatenate([each.label for each in several]),
         own.names,
+    )
+
+
+def _with_thing(detections: Detections, event: Event, scale: float = 1.0) -> Detections:
+    """Add the thing itself: what the rules are sure of is not taken for a person in a single frame."""
+    if event.label not in detections.names:
+        return detections
+    return Detections(
+        np.concatenate([detections.xyxy, np.array([_scaled(event.xyxy, scale)], np.float32)]),
+        np.append(detections.score, np.float32(min(max(event.confidence, 0.3), 1.0))),
+        np.append(detections.label, detections.names.index(event.label)),
+        detections.names,
     )
 
 

@@ -25,8 +25,13 @@ Polygon: TypeAlias = Sequence[tuple[float, float]]
 PERSONS = frozenset({"person"})
 PLATED = frozenset({"car", "bus", "truck", "van", "tricycle"})
 TWO_WHEELERS = frozenset({"motorcycle"})
-SCORE_MIN = 0.05
-"""A box the rules would not believe still hides a head."""
+RIDDEN = frozenset({"bicycle"})
+SCORE_MIN = 0.1
+VEHICLE_SCORE_MIN = 0.2
+"""A box the rules would not believe still hides a head or a plate."""
+WEAK = 0.25
+EXPLAINED_IOU = 0.5
+"""A weaker box that covers the same place as a confident bin or stall is that bin or stall, not a person."""
 PLATE_WIDTH_MIN_PX = 60
 """On a narrower vehicle a plate is under 20 px wide: 2 px a letter, not legible."""
 HEAD_CELL = 0.15
@@ -41,27 +46,47 @@ def redact(image: Image, detections: Detections, privacy: Sequence[Polygon] = ()
 
     Args:
         image: uint8 (H, W, 3) BGR.
-        detections: boxes of this picture at a low threshold (0.05 to 0.1), pixels of `image`.
+        detections: boxes of this picture at a low threshold (0.1 or less), pixels of `image`.
         privacy: polygons to black out.
     """
     out = image.copy()
     wh = (image.shape[1], image.shape[0])
     for labels, share in ((PLATED, PLATE_CELL), (TWO_WHEELERS, TWO_WHEELER_PLATE_CELL)):
-        for vehicle in boxes_of(detections, labels):
+        for vehicle in boxes_of(detections, labels, VEHICLE_SCORE_MIN):
             for rect in plate_places(image, vehicle):
                 mosaic(out, rect, max(4.0, share * float(vehicle[2] - vehicle[0])))
-    for person in boxes_of(detections, PERSONS):
+    for person in boxes_of(detections, PERSONS, SCORE_MIN):
         head = head_of(person, wh)
         if head is not None:
             mosaic(out, head, max(4.0, (head[3] - head[1]) * HEAD_CELL))
     return black_out(out, privacy)
 
 
-def boxes_of(detections: Detections, labels: frozenset[str]) -> Iterator[npt.NDArray[np.float32]]:
-    """Give the boxes, float32 (4,), of these classes down to `SCORE_MIN`."""
-    for xyxy, score, label in zip(detections.xyxy, detections.score, detections.label, strict=True):
-        if detections.names[int(label)] in labels and score >= SCORE_MIN:
+def boxes_of(
+    detections: Detections, labels: frozenset[str], score_min: float
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Give the boxes, float32 (4,), of these classes, without weak ones that a confident thing explains."""
+    sure_things = detections.where(
+        (detections.score > WEAK) & ~_of(detections, PERSONS | PLATED | TWO_WHEELERS | RIDDEN)
+    )
+    wanted = detections.where((detections.score >= score_min) & _of(detections, labels))
+    for xyxy, score in zip(wanted.xyxy, wanted.score, strict=True):
+        if score > WEAK or not (_iou(xyxy, sure_things.xyxy) > EXPLAINED_IOU).any():
             yield xyxy
+
+
+def _of(detections: Detections, labels: frozenset[str]) -> npt.NDArray[np.bool_]:
+    """Say which boxes are of these classes, bool (N,)."""
+    return np.isin(detections.label, [i for i, name in enumerate(detections.names) if name in labels])
+
+
+def _iou(xyxy: npt.NDArray[np.float32], others: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Give the intersection over union of a box (4,) with others (N, 4): (N,)."""
+    overlap = np.clip(np.minimum(xyxy[2:], others[:, 2:]) - np.maximum(xyxy[:2], others[:, :2]), 0, None)
+    shared = overlap.prod(axis=1)
+    areas = (others[:, 2:] - others[:, :2]).prod(axis=1)
+    iou: npt.NDArray[np.float32] = shared / np.maximum((xyxy[2:] - xyxy[:2]).prod() + areas - shared, 1e-6)
+    return iou
 
 
 def head_of(xyxy: Sequence[float] | npt.NDArray[np.float32], wh: tuple[int, int]) -> Rect | None:
