@@ -27,7 +27,7 @@ class ApiChoice:
 
 
 @contextmanager
-def opened_api(choice: ApiChoice, data: Path) -> Iterator[str]:
+def opened_api(choice: ApiChoice, data: Path, timezone: str | None = None) -> Iterator[str]:
     """Give the address of the API; an embedded one lives as long as the `with` block.
 
     Raises:
@@ -37,7 +37,7 @@ def opened_api(choice: ApiChoice, data: Path) -> Iterator[str]:
         yield choice.url.rstrip("/")
         return
     with ExitStack() as stack:
-        yield stack.enter_context(EmbeddedApi(data, choice.port, choice.options)).url
+        yield stack.enter_context(EmbeddedApi(data, choice.port, choice.options, timezone)).url
 
 
 def with_paths(case: Json, data: Path | None) -> Json:
@@ -77,7 +77,7 @@ def _line(case: Json) -> str:
 
 
 def check_data(data: Path) -> Path:
-    """Make the data folder.
+    """Make the data folder; give its absolute path.
 
     Raises:
         Failure: it cannot be made or written.
@@ -91,4 +91,4 @@ def check_data(data: Path) -> Path:
         raise Failure(
             f"the data folder {data} cannot be written ({error.strerror}): choose another --data."
         ) from error
-    return data
+    return data.resolve()  # the embedded API has another working folder

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -29,12 +30,16 @@ class EmbeddedApi:
         data: folder of the database, the evidence and the sandbox's mail box.
         port: 0 takes a free one at the first start; a restart keeps it, so that senders find it again.
         options: further words of `python -m api.server`.
+        timezone: in which the page shows times; None: its default.
 
     Raises:
         Failure: the server did not come up (port in use, full disk); the sentence is the server's own.
     """
 
-    def __init__(self, data: Path, port: int = 0, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, data: Path, port: int = 0, options: Sequence[str] = (), timezone: str | None = None
+    ) -> None:
+        self._environment = {**os.environ, **({"KERBWATCH_TIMEZONE": timezone} if timezone else {})}
         self._data = data
         self._options = tuple(options)
         self._closing = threading.Event()
@@ -51,6 +56,7 @@ class EmbeddedApi:
             stderr=subprocess.PIPE,
             text=True,
             cwd=Path(__file__).resolve().parents[1],
+            env=self._environment,
         )
         lines: list[str] = []
         reader = threading.Thread(target=_relay, args=(process.stderr, lines), daemon=True)

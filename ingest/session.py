@@ -151,7 +151,7 @@ def run_one(job: Job, site: Site, camera: Camera, max_down_s: float | None, show
     with ExitStack() as stack:
         source = stack.enter_context(source_of(camera, site, max_down_s))
         detector = stack.enter_context(_detector(job, camera))
-        url = stack.enter_context(opened_api(job.api, data))
+        url = stack.enter_context(opened_api(job.api, data, site.timezone))
         uplink = stack.enter_context(
             Uplink(data, url, job.api.token, lambda case: show(with_paths(case, own)))
         )
@@ -172,7 +172,7 @@ def demo_one(job: Job, site: Site, camera: Camera, *, once: bool, show: Show, sa
     with ExitStack() as stack:
         source = stack.enter_context(source_of(camera, site))
         detector = stack.enter_context(_detector(job, camera))
-        url = stack.enter_context(opened_api(job.api, data))
+        url = stack.enter_context(opened_api(job.api, data, site.timezone))
         say(f"page:     {url}/\nsandbox:  {url}/sandbox/received\ndata:     {data}\n")
         uplink = stack.enter_context(
             Uplink(data, url, job.api.token, lambda case: show(with_paths(case, data)))
@@ -203,7 +203,7 @@ def serve_site(job: Job, site: Site | None, show: Show, ready: Callable[[str], N
             )
             for model in sorted(models)
         }
-        url = stack.enter_context(opened_api(job.api, data))
+        url = stack.enter_context(opened_api(job.api, data, site.timezone if site else None))
         uplink = stack.enter_context(
             Uplink(data, url, job.api.token, lambda case: show(with_paths(case, own)))
         )

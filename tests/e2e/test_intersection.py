@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.skipif(not support.INTERSECTION.exists(), reason="the clips beside the checkout are absent"),
 ]
 
-CARRIAGEWAY = [[0.0, 0.33], [0.62, 0.33], [1.0, 0.53], [1.0, 1.0], [0.0, 1.0]]
+CARRIAGEWAY = [[0.0, 0.33], [0.45, 0.33], [0.62, 0.42], [1.0, 0.56], [1.0, 1.0], [0.0, 1.0]]
 """The road itself. By hand, frame by frame: all traffic on it flows, nothing stands for 15 s."""
 WITH_FORECOURT = [[0.0, 0.28], [1.0, 0.28], [1.0, 1.0], [0.0, 1.0]]
 """With the forecourt behind it, on which one white car (x 0.67, y 0.37) and one dark one (x 0.55, y 0.31) stand."""
