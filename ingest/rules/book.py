@@ -8,12 +8,12 @@ from datetime import UTC, datetime, tzinfo
 
 from ingest.boxes import covered_share, fractions, ground_contact, iou
 from ingest.report import report_id_of
-from ingest.rules.places import AWAY_IOU, LEFT_S, Claim, Place, Standing
+from ingest.rules.places import AWAY_IOU, LEFT_S, SAME_IOU, Claim, Place, Standing
 from ingest.tracker import group_of
 from ingest.types import XYXY, Event, EventPhase, Scene, Track, ZoneKind
 from ingest.zones import Zone
 
-BLIND_S = 2.0  # between two frames further apart than this, nobody looked
+BLIND_S = 4.0  # between two frames further apart than this, nobody looked
 HIDDEN_SHARE = 0.5  # share of a place's box that something nearer must cover to hide it
 DUPLICATE_IOU = 0.6  # two boxes at rest above this are one thing
 PLACE_GRID = 64  # quantisation of the place in an event id: cells per frame width and height
@@ -143,8 +143,9 @@ class PlaceBook:
         if place.remembered and scene.at < place.since:
             return
         seen_now = [track for track in scene.tracks if track.last_at == scene.at]
-        hidden = any(_hides(track, place) for track in seen_now)
-        place.miss(elapsed_s, looked=elapsed_s <= BLIND_S and not hidden)
+        if not any(_may_be(track, place) for track in seen_now):
+            hidden = any(_hides(track, place) for track in seen_now)
+            place.miss(elapsed_s, looked=elapsed_s <= BLIND_S and not hidden)
         away = any(
             track.track_id in place.track_ids and iou(track.xyxy, place.box) < AWAY_IOU for track in seen_now
         )
@@ -242,6 +243,18 @@ class PlaceBook:
                 break
         self._used_ids.append(event_id)
         return event_id
+
+
+def _may_be(track: Track, place: Place) -> bool:
+    """Say whether something of its sort is where it stood, though not (yet) at rest: the place is not empty.
+
+    After two tracks have swapped their ids, the thing that stands has one that was just seen moving.
+    """
+    return (
+        track.track_id not in place.track_ids
+        and group_of(track.label) == group_of(place.label)
+        and iou(track.xyxy, place.box) >= SAME_IOU
+    )
 
 
 def _hides(track: Track, place: Place) -> bool:

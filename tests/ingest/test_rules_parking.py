@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
+from ingest.boxes import covered_share
 from ingest.rules.parking import IllegalParking
-from ingest.rules.scripted import START, Actor, judge, moving, scenes, standing, visit
+from ingest.rules.scripted import START, WH, Actor, judge, moving, scenes, standing, visit
 from ingest.site import Site
-from ingest.types import EventPhase
+from ingest.types import EventPhase, Scene, Track
 
 LANE = [[0.0, 0.4], [1.0, 0.4], [1.0, 1.0], [0.0, 1.0]]
 CAR = (200.0, 150.0, 300.0, 210.0)
@@ -215,3 +217,73 @@ def test_the_same_file_again_with_its_cases_remembered_tells_nothing_new():
     again.remember(confirmed(first))
     assert confirmed(judge(again, iter(filmed))) == []
     assert ended(judge(again, iter(filmed))) == []
+
+
+def track(track_id, box, at, rest=None):
+    return Track(track_id, "car", box, 0.8, START, at, 9, None if rest is None else box, rest)
+
+
+def test_two_tracks_that_swap_their_ids_make_no_second_case():
+    """A car drives past the parked one and takes its id along; the parked one goes on under the other's."""
+    rule, events = parking(), []
+    for index in range(400):
+        second = index / 5
+        at = START + timedelta(seconds=second)
+        passing = (CAR[0] + 60 * (second - 40), 155.0, CAR[2] + 60 * (second - 40), 215.0)
+        swapped = second > 40
+        rest = (START + timedelta(seconds=40) if second > 42 else None) if swapped else START
+        tracks = [track(2 if swapped else 1, CAR, at, rest)]
+        if abs(second - 40) < 5:
+            tracks.append(track(1 if swapped else 2, passing, at))
+        events += rule.update(Scene("cam-1", index, at, WH, tuple(tracks)))
+    assert [event.phase for event in events] == [EventPhase.PRE_ALARM, EventPhase.CONFIRMED]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_busy_street(seed):
+    """Five parked cars, traffic in front of and behind them, every sixth box missed: five cases, each once."""
+    random = np.random.default_rng(seed)
+    parked = [(40.0 + 120 * n, 170.0, 110.0 + 120 * n, 214.0) for n in range(5)]
+    lanes = [
+        (
+            float(random.choice([120, 200, 235])),
+            float(random.uniform(50, 220)),
+            float(random.uniform(0, 110)),
+            bool(n % 2),
+        )
+        for n in range(30)
+    ]
+
+    def drives(top, speed, since, left):
+        size = 70 + (top - 120) * 0.3
+        start = (
+            (-size, top, 0.0, top + 0.65 * size) if not left else (640.0, top, 640 + size, top + 0.65 * size)
+        )
+        return moving(start, (-speed if left else speed, 0), since)
+
+    traffic = [drives(*lane) for lane in lanes]
+
+    def stands(box):
+        def seen(second):
+            nearer = [other for motion in traffic if (other := motion(second)) and other[3] > box[3]]
+            hidden = any(covered_share(box, other) > 0.6 for other in nearer)
+            return (
+                None
+                if hidden or random.random() < 1 / 6
+                else tuple((np.array(box) + random.normal(0, 0.7, 4)).tolist())
+            )
+
+        return seen
+
+    def missed(motion):
+        return lambda second: None if random.random() < 1 / 6 else motion(second)
+
+    actors = [Actor("car", stands(box)) for box in parked] + [
+        Actor("car", missed(motion)) for motion in traffic
+    ]
+    events = judge(
+        parking(("no_parking", [[0, 0.2], [1, 0.2], [1, 1], [0, 1]], {}), dwell_s=15), scenes(actors, 120)
+    )
+    cases = confirmed(events)
+    assert sorted(round(event.xyxy[0], -1) for event in cases) == [40, 160, 280, 400, 520]
+    assert ended(events) == []
