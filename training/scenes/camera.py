@@ -60,15 +60,10 @@ class Camera:
 
     def rays(self, x_px: Floats, y_px: Floats) -> Floats:
         """Directions in the world (N, 3), scaled to unit depth, through pixel positions (N,) each."""
-        local = np.stack(
-            [
-                (x_px - self.width / 2) / self.focal_px,
-                (y_px - self.height / 2) / self.focal_px,
-                np.ones_like(x_px),
-            ],
-            axis=-1,
-        )
-        return (local @ self.rotation).astype(np.float32)
+        right, down, forward = self.rotation.astype(np.float32)
+        across = ((x_px - self.width / 2) / self.focal_px).astype(np.float32)[:, None]
+        along = ((y_px - self.height / 2) / self.focal_px).astype(np.float32)[:, None]
+        return np.asarray(across * right + along * down + forward)
 
     def ground(self, x_px: float, y_px: float, z: float = 0.0) -> tuple[float, float]:
         """Return the world x, y in metres where a pixel's ray meets the horizontal plane at height z.

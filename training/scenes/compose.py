@@ -107,47 +107,81 @@ def _shadows(thing: Thing, camera: Camera, light: Light, away: float) -> tuple[i
         cv2.fillConvexPoly(no_sun, polygon, 255, 8, 4)
     soft = 0.7 + light.softness * 0.25 * px_per_m
     sunless = cv2.GaussianBlur(no_sun, (0, 0), soft, sigmaY=max(soft * 0.5, 0.5)).astype(np.float32) / 255
-    near, wide = np.zeros_like(no_sun), np.zeros_like(no_sun)
+    under = np.zeros_like(no_sun)
     if len(foot) >= 3:
-        for hull_of, canvas in ((foot, near), (foot, wide)):
-            hull = cv2.convexHull(np.round((hull_of - origin) * 16).astype(np.int32))
-            cv2.fillConvexPoly(canvas, hull, 255, 8, 4)
-    tight = cv2.GaussianBlur(near, (0, 0), max(0.07 * px_per_m, 0.6), sigmaY=max(0.03 * px_per_m, 0.5))
-    broad = cv2.GaussianBlur(wide, (0, 0), max(0.32 * px_per_m, 0.8), sigmaY=max(0.15 * px_per_m, 0.6))
+        hull = cv2.convexHull(np.round((foot - origin) * 16).astype(np.int32))
+        cv2.fillConvexPoly(under, hull, 255, 8, 4)
+    tight = cv2.GaussianBlur(under, (0, 0), max(0.07 * px_per_m, 0.6), sigmaY=max(0.03 * px_per_m, 0.5))
+    broad = _blurred_wide(under, 0.32 * px_per_m, 0.15 * px_per_m)
     strength = 0.3 if thing.flat else 1.0
     no_sky = (0.5 * tight.astype(np.float32) + 0.38 * broad.astype(np.float32)) / 255 * strength
     return int(x0), int(y0), sunless, no_sky
 
 
-def compose(backdrop: Backdrop, drawn: Sequence[Drawn]) -> tuple[Floats, list[Truth]]:
+def _blurred_wide(mask: Picture, across: float, down: float) -> Picture:
+    """Blur a mask by sigmas in pixels, at a quarter of its size where they are large."""
+    h, w = mask.shape
+    part = 4 if across > 8 and min(h, w) > 32 else 1
+    small = cv2.resize(mask, (max(w // part, 1), max(h // part, 1)), interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(small, (0, 0), max(across / part, 0.8), sigmaY=max(down / part, 0.6))
+    return np.asarray(cv2.resize(soft, (w, h), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+@dataclass(frozen=True)
+class Floor:
+    """A street under the shadows of its still things: shares of sun and sky (H, W), and the dimmed picture."""
+
+    backdrop: Backdrop
+    still: tuple[Drawn, ...]
+    sun: Floats
+    sky: Floats
+    picture: Floats
+
+
+def floor_of(backdrop: Backdrop, still: Sequence[Drawn]) -> Floor:
+    """Lay the shadows of the still things."""
+    shape = backdrop.ground.shape
+    sun, sky = np.ones(shape, np.float32), np.ones(shape, np.float32)
+    _darken(sun, sky, still)
+    picture = _lit(backdrop, sun, sky, (slice(None), slice(None)))
+    return Floor(backdrop, tuple(still), sun, sky, picture)
+
+
+def compose(floor: Floor, moving: Sequence[Drawn] = ()) -> tuple[Floats, list[Truth]]:
     """Linear picture (H, W, 3) of the street with things in it, and the truth of the labelled ones."""
-    picture = backdrop.radiance.copy()
-    ordered = sorted(drawn, key=lambda d: (-d.sprite.distance, d.thing.name))
-    _dim(picture, backdrop, ordered)
+    picture = floor.picture.copy()
+    if moving:
+        sun, sky = floor.sun.copy(), floor.sky.copy()
+        for window in _darken(sun, sky, moving):
+            picture[window] = _lit(floor.backdrop, sun, sky, window)
+    ordered = sorted([*floor.still, *moving], key=lambda d: (-d.sprite.distance, d.thing.name))
     for one in ordered:
-        window = one.sprite.window
-        picture[window] *= 1 - one.sprite.cover[..., None]
-        picture[window] += one.sprite.colour
-    return picture, truths(ordered, picture.shape[:2])
+        over = one.sprite.window
+        picture[over] *= 1 - one.sprite.cover[..., None]
+        picture[over] += one.sprite.colour
+    return picture, truths(ordered, (picture.shape[0], picture.shape[1]))
 
 
-def _dim(picture: Floats, backdrop: Backdrop, drawn: Sequence[Drawn]) -> None:
-    sun = np.ones(picture.shape[:2], np.float32)
-    sky = np.ones(picture.shape[:2], np.float32)
-    for one in drawn:
+def _darken(sun: Floats, sky: Floats, things: Sequence[Drawn]) -> list[tuple[slice, slice]]:
+    """Take the things' shares from sun and sky (H, W), in place; return the windows that changed."""
+    windows = []
+    for one in things:
         h, w = one.no_sun.shape
         if h and w:
             window = slice(one.shade_y, one.shade_y + h), slice(one.shade_x, one.shade_x + w)
             np.minimum(sun[window], 1 - one.no_sun, out=sun[window])
             sky[window] *= 1 - one.no_sky
-    touched = np.flatnonzero(((sun < 0.999) | (sky < 0.999)).any(1))
-    if len(touched) == 0:
-        return
-    rows = slice(int(touched[0]), int(touched[-1]) + 1)
-    share = backdrop.sun_share
-    lit = sun[rows, :, None] * share * (0.45 + 0.55 * sky[rows, :, None]) + sky[rows, :, None] * (1 - share)
-    on_ground = backdrop.ground[rows, :, None]
-    picture[rows] *= 1 - on_ground * (1 - lit)
+            windows.append(window)
+    return windows
+
+
+def _lit(backdrop: Backdrop, sun: Floats, sky: Floats, window: tuple[slice, slice]) -> Floats:
+    """Radiance (h, w, 3) of a window of the street under those shares of sun and sky."""
+    open_sky, share = sky[window][..., None], backdrop.sun_share
+    lit = sun[window][..., None] * share * (0.45 + 0.55 * open_sky) + open_sky * (1 - share)
+    return np.asarray(
+        backdrop.radiance[window] * (1 - backdrop.ground[window][..., None] * (1 - lit)), np.float32
+    )
 
 
 def truths(ordered: Sequence[Drawn], shape: tuple[int, int]) -> list[Truth]:

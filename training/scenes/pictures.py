@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from training.scenes.compose import CLASSES, Lens, Picture, Sensor, Truth, compose, draw_thing
+from training.scenes.compose import CLASSES, Lens, Picture, Sensor, Truth, compose, draw_thing, floor_of
 from training.scenes.layout import any_camera, any_layout, any_street
 from training.scenes.light import any_light
 from training.scenes.street import render_street
@@ -32,7 +32,7 @@ def picture(seed: int, number: int, width: int = WIDTH, height: int = HEIGHT) ->
     things = any_layout(rng, street)
     backdrop = render_street(street, camera, light, scale=1)  # the lens blurs what this leaves ragged
     drawn = [d for d in (draw_thing(t, camera, light) for t in things) if d is not None]
-    linear, truth = compose(backdrop, drawn)
+    linear, truth = compose(floor_of(backdrop, drawn))
     cast = rng.normal(1, 0.04, 3)
     lens = Lens(
         float(rng.uniform(0.4, 0.9)),

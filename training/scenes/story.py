@@ -13,11 +13,22 @@ import numpy as np
 
 from training.scenes import cycles, furniture, people, stalls, vehicles, waste
 from training.scenes.camera import Camera, Floats, Place
-from training.scenes.compose import Drawn, Lens, Picture, Sensor, Thing, Truth, compose, draw_thing
+from training.scenes.compose import (
+    Drawn,
+    Floor,
+    Lens,
+    Picture,
+    Sensor,
+    Thing,
+    Truth,
+    compose,
+    draw_thing,
+    floor_of,
+)
 from training.scenes.light import Light
 from training.scenes.mesh import Mesh, join, rgb
 from training.scenes.plan import KERB_M, Street
-from training.scenes.street import Backdrop, render_street
+from training.scenes.street import render_street
 
 SEED = 20260601
 SECONDS = 45.0
@@ -145,15 +156,14 @@ class Stage:
 
     camera: Camera
     light: Light
-    backdrop: Backdrop
-    still: list[Drawn]
+    floor: Floor
     actors: list[Actor]
     sensor: Sensor
     kept: dict[str, tuple[tuple[float, ...], Drawn | None]] = field(default_factory=dict)
 
     def frame(self, index: int) -> tuple[Picture, list[Truth]]:
         """Render frame `index`: 8-bit BGR (H, W, 3) and the visible boxes of everything that has a class."""
-        drawn = list(self.still)
+        drawn: list[Drawn] = []
         for actor in self.actors:
             now = actor.thing(index / FPS)
             if now is None:
@@ -164,7 +174,7 @@ class Stage:
             one = self.kept[actor.name][1]
             if one is not None:
                 drawn.append(one)
-        linear, truth = compose(self.backdrop, drawn)
+        linear, truth = compose(self.floor, drawn)
         return self.sensor.expose(linear, index), truth
 
 
@@ -176,8 +186,7 @@ def set_stage(camera: Camera = CAMERA) -> Stage:
     return Stage(
         camera,
         LIGHT,
-        backdrop,
-        still,
+        floor_of(backdrop, still),
         cast(),
         Sensor(lens, LIGHT.exposure, (camera.width, camera.height), SEED),
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from training.scenes import story, waste
 from training.scenes.camera import Camera
-from training.scenes.compose import CLASSES, Lens, Sensor, Thing, Truth, compose, draw_thing
+from training.scenes.compose import CLASSES, Lens, Sensor, Thing, Truth, compose, draw_thing, floor_of
 from training.scenes.light import Light
 from training.scenes.mesh import Material, box, join, rgb
 from training.scenes.pictures import kept, label_lines, picture, write_lists
@@ -26,7 +26,7 @@ def empty() -> Backdrop:
 
 def truth_of(*things: Thing) -> list[Truth]:
     drawn = [d for d in (draw_thing(t, CAMERA, Light()) for t in things) if d is not None]
-    return compose(empty(), drawn)[1]
+    return compose(floor_of(empty(), ()), drawn)[1]
 
 
 def test_a_picture_repeats_from_its_seed() -> None:
@@ -72,7 +72,9 @@ def test_a_rider_and_the_bike_are_labelled_apart() -> None:
 def test_a_thing_darkens_the_ground_beside_it() -> None:
     drawn = draw_thing(Thing(waste.bin_(waste.BIN_COLOURS[0]).moved(12, 0)), CAMERA, Light())
     assert drawn is not None
-    lit, _ = compose(empty(), [drawn])
+    lit, _ = compose(floor_of(empty(), ()), [drawn])
+    still, _ = compose(floor_of(empty(), [drawn]))
+    assert np.allclose(lit, still, atol=1e-6)
     beside = lit[drawn.shade_y : drawn.shade_y + drawn.no_sun.shape[0]]
     assert beside.min() < 0.25
 
