@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from itertools import pairwise
 
@@ -40,28 +40,28 @@ def clip_wh(wh: tuple[int, int]) -> tuple[int, int]:
     return width, height
 
 
-def encode_clip(images: Sequence[Image], seconds: Sequence[float], last_s: float) -> bytes:
+def encode_clip(
+    images: Iterable[Image], seconds: Sequence[float], last_s: float, wh: tuple[int, int]
+) -> bytes:
     """Encode pictures as an mp4 (H.264 high, yuv420p, index at the beginning, real times).
 
     Args:
-        images: uint8 (H, W, 3) BGR each; all are brought to the clip size of the last.
+        images: uint8 (H, W, 3) BGR each; taken one by one, so they may be made on the way.
         seconds: time of each picture, any origin, increasing.
         last_s: how long the last picture is shown.
+        wh: width and height of the pictures; `clip_wh` of it is the clip's, and all are brought to that.
 
     Raises:
         ValueError: there is no picture, or not one time per picture.
     """
-    if not images or len(images) != len(seconds):
-        raise ValueError(
-            f"wanted as many times as pictures, at least one, got {len(seconds)} and {len(images)}"
-        )
-    height, width = images[-1].shape[:2]
-    wh = clip_wh((width, height))
+    if not seconds:
+        raise ValueError("wanted at least one picture, got none")
+    wh = clip_wh(wh)
     ticks = [round((at - seconds[0]) / TIME_BASE) for at in seconds]
     lengths = [b - a for a, b in pairwise(ticks)] + [round(last_s / TIME_BASE)]
     file = io.BytesIO()
     # moov_size reserves room for the index in front; faststart would have to open the file a second time
-    options = {"moov_size": str(16_384 + 64 * len(images)), "fflags": "+bitexact"}
+    options = {"moov_size": str(16_384 + 64 * len(seconds)), "fflags": "+bitexact"}
     with av.open(file, "w", format="mp4", container_options=options) as container:
         stream = container.add_stream("libx264", rate=25, options=ENCODER)
         _set_up(stream, wh)

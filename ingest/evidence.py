@@ -11,7 +11,7 @@ import errno
 import hashlib
 import os
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -185,6 +185,7 @@ class EvidenceRecorder:
         self._old: deque[_Shot] = deque(maxlen=SPARSE_MAX)
         self._pinned: dict[str, _Shot] = {}
         self._last: tuple[Frame, Image, Detections] | None = None
+        self._original_clip: tuple[int, bytes] = (-1, b"")
 
     def add(self, frame: Frame, detections: Detections) -> None:
         """Take the next analysed frame.
@@ -232,7 +233,7 @@ class EvidenceRecorder:
         before = self._pin(event)
         place = _scaled(event.xyxy, before.scale)
         earlier = _outlined(redact(before.image(), before.detections), place, thin=True)
-        clip, clip_original = self._clips(event)
+        clip, clip_original = self._clips(event, frame.wh)
         near = near_of(public, event.xyxy)
         far = _outlined(public, event.xyxy)
 
@@ -277,22 +278,27 @@ class EvidenceRecorder:
             pinned = self._pinned[event.event_id] = before_of(shots, event)
         return pinned
 
-    def _clips(self, event: Event) -> tuple[bytes, bytes]:
+    def _clips(self, event: Event, wh: tuple[int, int]) -> tuple[bytes, bytes]:
         """Give the redacted clip with the box, from when the thing stood there, and the original without."""
         shots = list(self._dense)
-        originals = [shot.image() for shot in shots]
-        public = []
-        for place, (shot, image) in enumerate(zip(shots, originals, strict=True)):
-            around = shots[max(0, place - 2) : place] + shots[place + 1 : place + 3]
-            seen = _merged(shot.detections, (other.detections for other in around))
-            if shot.at >= event.started_at:
-                hidden = redact(image, _with_thing(seen, event, shot.scale))
-                hidden = _outlined(hidden, _scaled(event.xyxy, shot.scale))
-            else:
-                hidden = redact(image, seen)
-            public.append(hidden)
         seconds = [(shot.at - shots[0].at).total_seconds() for shot in shots]
-        return encode_clip(public, seconds, self._frame_s), encode_clip(originals, seconds, self._frame_s)
+        if self._original_clip[0] != event.frame_index:
+            original = encode_clip((shot.image() for shot in shots), seconds, self._frame_s, wh)
+            self._original_clip = event.frame_index, original
+        public = encode_clip(_redacted(shots, event), seconds, self._frame_s, wh)
+        return public, self._original_clip[1]
+
+
+def _redacted(shots: Sequence[_Shot], event: Event) -> Iterator[Image]:
+    """Give the pictures of a public clip, one by one."""
+    for place, shot in enumerate(shots):
+        around = [*shots[max(0, place - 2) : place], *shots[place + 1 : place + 3]]
+        seen = _merged(shot.detections, (other.detections for other in around))
+        if shot.at < event.started_at:
+            yield redact(shot.image(), seen)
+        else:
+            hidden = redact(shot.image(), _with_thing(seen, event, shot.scale))
+            yield _outlined(hidden, _scaled(event.xyxy, shot.scale))
 
 
 def before_of(shots: Sequence[_Shot], event: Event) -> _Shot:

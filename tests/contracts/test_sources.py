@@ -41,6 +41,7 @@ def _rtsp(folder: Path) -> Iterator[str]:
         yield server.url
 
 
+pytestmark = pytest.mark.xdist_group("rtsp")  # the fixture is made once, and not beside other servers
 MAKERS = {"file": _file, "images": _images, "rtsp": _rtsp}
 SETTINGS = SourceSettings(
     fps=FPS, starts_at=STARTS_AT, interval_s=1 / FPS, max_down_s=0.5, read_timeout_s=3.0, backoff_s=(0.1, 0.2)

@@ -222,6 +222,15 @@ def test_memory_is_bounded() -> None:
     assert len(recorder._dense) + len(recorder._old) < 150
 
 
+def test_two_events_of_one_frame_share_the_original_clip() -> None:
+    recorder = EvidenceRecorder()
+    last = played(11.0, recorder)
+    one_, other = event(last), replace(event(last), event_id="e2", xyxy=(10.0, 10.0, 60.0, 60.0))
+    first, second = recorder.capture(one_), recorder.capture(other)
+    assert one(first, "clip", sealed=True).data is one(second, "clip", sealed=True).data
+    assert one(first, "clip").data != one(second, "clip").data
+
+
 # -- the clip --
 
 
@@ -242,7 +251,7 @@ def test_clip_is_ten_seconds_of_h264_that_browsers_play(pieces: tuple[Piece, ...
 
 def test_clip_keeps_uneven_times() -> None:
     images = [np.full((64, 96, 3), 40 * i, np.uint8) for i in range(4)]
-    data = encode_clip(images, [5.0, 5.1, 7.0, 7.04], 0.2)
+    data = encode_clip(images, [5.0, 5.1, 7.0, 7.04], 0.2, (96, 64))
     assert [at for at, _ in pictures(data)] == pytest.approx([0, 0.1, 2.0, 2.04], abs=0.001)
 
 
@@ -256,13 +265,13 @@ def test_same_frames_give_the_same_bytes(pieces: tuple[Piece, ...]) -> None:
 
 @pytest.mark.parametrize("wh", [(1, 1), (3, 500), (641, 359)])
 def test_clip_of_odd_sizes(wh: tuple[int, int]) -> None:
-    data = encode_clip([np.zeros((wh[1], wh[0], 3), np.uint8)], [0.0], 0.2)
+    data = encode_clip([np.zeros((wh[1], wh[0], 3), np.uint8)], [0.0], 0.2, wh)
     assert len(list(pictures(data))) == 1
 
 
 def test_clip_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
-        encode_clip([], [], 0.2)
+        encode_clip([], [], 0.2, (96, 64))
 
 
 # -- the store --

@@ -19,7 +19,7 @@ from ingest.types import Frame
 from tests.rtsp_server import RtspServer
 from tests.videos import make_video, regular
 
-pytestmark = [pytest.mark.rtsp, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.rtsp, pytest.mark.timeout(60), pytest.mark.xdist_group("rtsp")]
 MISSING = RtspServer.missing()
 needs_server = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 FAST = {"read_timeout_s": 1.0, "open_timeout_s": 3.0, "backoff_s": (0.05, 0.2)}
