@@ -43,6 +43,7 @@ ADVICE = {
     "score_min": "give a score between 0 and 1 per class",
     "source": "give a file, a folder or an rtsp:// address",
     "name": "give the site a name",
+    "city": 'write the code of the city in quotes, like "320400"',
     "camera": "add a [[camera]] table with id, lat and lon",
     "zone": "write every zone as a [[camera.zone]] table",
     "site": "write [site] with name and timezone",
