@@ -33,6 +33,8 @@ SUFFIX: dict[MediaType, str] = {"image/jpeg": ".jpg", "video/mp4": ".mp4"}
 STILL_QUALITY = 90
 RING_QUALITY = 85
 BOX_COLOUR = (48, 48, 255)
+PINNED_MAX = 64
+"""Pre-alarms whose "before" picture is kept; most of them come to nothing, and nobody says so."""
 SPARSE_MAX = 96
 """Pictures kept for "before": about 8 MB a camera."""
 
@@ -275,6 +277,8 @@ class EvidenceRecorder:
             shots = [*self._old, *self._dense]
             if not shots:
                 raise ValueError("wanted a picture from before the event, no frame was fed yet")
+            if len(self._pinned) >= PINNED_MAX:
+                self._pinned.pop(next(iter(self._pinned)))
             pinned = self._pinned[event.event_id] = before_of(shots, event)
         return pinned
 
