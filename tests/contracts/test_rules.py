@@ -246,7 +246,7 @@ GAPS = st.lists(st.tuples(st.integers(1, 30), st.integers(0, 24)), min_size=15, 
 
 
 @every_offence
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(GAPS, st.integers(0, 3))
 def test_gaps_and_id_switches_below_the_tolerance_give_exactly_one_case(offence, gaps, switch):
     """Seen for some frames, unseen for up to 4.8 s, again under another id, and so on: one thing."""
@@ -263,7 +263,7 @@ def test_gaps_and_id_switches_below_the_tolerance_give_exactly_one_case(offence,
 
 
 @every_offence
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.lists(st.floats(-20, 20), min_size=5, max_size=60))
 def test_clocks_that_jump_break_nothing(offence, jumps):
     rule, at = rule_for(offence), START
