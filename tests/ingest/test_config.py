@@ -152,7 +152,7 @@ FAULTS = {
     "point far away": ("lat = 31.77912, lon = 119.95111", "lat = 32.77912, lon = 119.95111", "camera 'cam-1': `ground_points` entry 1 lies 11"),
     "point's latitude": ("lat = 31.77912, lon = 119.95111", "lat = 91, lon = 119.95111", "camera 'cam-1': `lat` of `ground_points` entry 1 = 91 is above 90"),
     "no id": ('id = "cam-1"\n', "", "camera number 1: `id` is missing"),
-    "slash in id": ('"kerb-east"', '"kerb/east"', "`id` = \"kerb/east\" holds a slash"),
+    "slash in id": ('"kerb-east"', '"kerb/east"', '`id` = "kerb/east" holds a slash'),
     "naive start": ("heading_deg", "starts_at = 2026-01-01T00:00:00\nheading_deg", "camera 'cam-1': `starts_at` = 2026-01-01 00:00:00 has no offset"),
     "class name": ("heading_deg", "score_min = { stal = 0.3 }\nheading_deg", "camera 'cam-1': `score_min.stal` is not a class; did you mean `stall`?"),
     "score": ("heading_deg", "score_min = { car = 1.3 }\nheading_deg", "camera 'cam-1': `score_min.car` = 1.3 is above 1"),

@@ -143,7 +143,7 @@ def test_the_radius_of_a_pose_holds_the_truth_when_each_value_is_off_by_its_sigm
 @given(SPOTS, st.booleans())
 def test_no_place_is_nonsense(xy, posed):
     """A camera that looks along the street: the horizon lies in the picture."""
-    camera, pinhole = surveyed((90, 10, 6, 60), [(0.1, 0.95), (0.9, 0.95), (0.6, 0.5), (0.4, 0.5)])
+    camera, _ = surveyed((90, 10, 6, 60), [(0.1, 0.95), (0.9, 0.95), (0.6, 0.5), (0.4, 0.5)])
     if posed:
         camera = Camera(id="c", lat=LAT, lon=LON, heading_deg=90, pitch_deg=10, height_m=6, fov_deg=60)
     point = locate(camera, xy, WH)

@@ -282,7 +282,7 @@ def test_a_busy_street(seed):
         Actor("car", missed(motion)) for motion in traffic
     ]
     events = judge(
-        parking(("no_parking", [[0, 0.2], [1, 0.2], [1, 1], [0, 1]], {}), dwell_s=15), scenes(actors, 120)
+        parking(("no_parking", [[0, 0.2], [1, 0.2], [1, 1], [0, 1]], {}), dwell_s=15), scenes(actors, 80)
     )
     cases = confirmed(events)
     assert sorted(round(event.xyxy[0], -1) for event in cases) == [40, 160, 280, 400, 520]
