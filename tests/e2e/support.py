@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socket
 import sys
 from dataclasses import dataclass
 from fractions import Fraction
@@ -93,3 +94,9 @@ def write_scripted_model(folder, pictures, wh=(320, 192), labels=("person", "car
         encoding="utf-8",
     )
     return folder
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

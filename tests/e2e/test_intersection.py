@@ -67,19 +67,17 @@ def test_what_stands_is_a_case_once(from_file):
         assert case["variant"] == "motor"
 
 
-def run_live(folder, server, during):
-    """Run on the server's address until the clip is over; `during` happens meanwhile."""
-    words = ["run", server.url, "--site", site(folder, WITH_FORECOURT), "--data", folder / "d", "--json"]
-    words += ["--max-down", "6"]
+def start_run(folder, port):
+    """Start on an address at which nobody answers yet; give the process once it has tried."""
+    words = ["run", f"rtsp://127.0.0.1:{port}/live", "--site", site(folder, WITH_FORECOURT)]
+    words += ["--data", folder / "d", "--json", "--max-down", "8"]
     process = subprocess.Popen(
         support.command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=support.ROOT
     )
-    worker = threading.Thread(target=during)
-    worker.start()
-    out, err = process.communicate(timeout=180)
-    worker.join()
-    assert process.returncode == 0, err
-    return [json.loads(line) for line in out.splitlines()]
+    for line in process.stderr:
+        if "refused" in line:
+            return process
+    raise AssertionError("the run ended before it tried to connect")
 
 
 @pytest.mark.rtsp
@@ -88,7 +86,9 @@ def run_live(folder, server, during):
 def test_rtsp_gives_the_same_cases(tmp_path, from_file, broken):
     if missing := RtspServer.missing():
         pytest.skip(missing)
-    server = RtspServer(support.INTERSECTION, epoch=time.time() + 6)  # the clip begins once we are connected
+    port = support.free_port()
+    process = start_run(tmp_path, port)
+    server = RtspServer(support.INTERSECTION, port=port, epoch=time.time() + 3)
 
     def during():
         if broken:
@@ -99,5 +99,10 @@ def test_rtsp_gives_the_same_cases(tmp_path, from_file, broken):
         time.sleep(max(0.0, server.epoch + SECONDS + 1 - time.time()))
         server.kill()
 
-    cases = run_live(tmp_path, server, during)
-    assert places(cases) == places(from_file)
+    worker = threading.Thread(target=during)
+    worker.start()
+    out, err = process.communicate(timeout=180)
+    worker.join()
+    assert process.returncode == 0, err
+    cases = [json.loads(line) for line in out.splitlines()]
+    assert places(cases) == places(from_file), err

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import socket
 import subprocess
 import sys
 import time
@@ -34,12 +33,6 @@ def script():
     return pictures, 1 + (REPORTS // AT_ONCE) * (STAY + PAUSE) + 5
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def start_api(data, port):
     process = subprocess.Popen(
         [sys.executable, "-m", "api.server", "--data", str(data), "--port", str(port), "--no-desk"],
@@ -66,7 +59,7 @@ def test_kill_9_at_random_moments_loses_no_case_and_makes_none_twice(tmp_path):
     clip = support.write_clip(tmp_path / "clip.mp4", frames, WH)
     model = support.write_scripted_model(tmp_path / "model", pictures, WH)
     site = support.write_site(tmp_path / "site.toml", [("kerb", "no_parking", 1, support.WHOLE)])
-    port, chance = free_port(), random.Random(7)
+    port, chance = support.free_port(), random.Random(7)
     api = start_api(tmp_path / "api", port)
     words = ["run", clip, "--site", site, "--model", model, "--backend", "scripted"]
     words += ["--data", tmp_path / "edge", "--api", f"http://127.0.0.1:{port}"]
