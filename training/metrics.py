@@ -147,11 +147,14 @@ def bootstrap_interval(matches: Matches, rounds: int = 1000, seed: int = 0) -> t
     return float(low), float(high)
 
 
-def operating_threshold(matches: Matches, precision_min: float = 0.8, floor: float = 0.15) -> float:
+def operating_threshold(
+    matches: Matches, precision_min: float = 0.8, floor: float = 0.15, ceiling: float = 0.45
+) -> float:
     """Choose a class's threshold: best F1 among thresholds whose precision reaches `precision_min`.
 
     Where no threshold reaches it with a recall of at least half the one at best F1, the threshold of best F1
-    is taken. Never below `floor`.
+    is taken. Never below `floor`, and never above `ceiling`: what follows is a tracker and a rule with a dwell, which
+    bear a false box better than a missing one.
     """
     kept = matches.score >= floor
     if not kept.any():
@@ -166,7 +169,7 @@ def operating_threshold(matches: Matches, precision_min: float = 0.8, floor: flo
     good = (precision >= precision_min) & (recall >= recall[best] / 2)
     if good.any():
         best = int(np.where(good, f1, -1.0).argmax())
-    return float(score[best])
+    return min(float(score[best]), ceiling)
 
 
 def _coco_pair(pictures: Sequence[LabelledPicture], names: Mapping[int, str]) -> tuple[Any, Any]:

@@ -83,8 +83,8 @@ pictures ({metrics["bootstrap_rounds"]} rounds). Precision and recall hold at th
 |---|---|---|---|---|---|---|---|---|---|
 {chr(10).join(rows)}
 
-The thresholds were chosen on these same val lists (best F1 where precision reaches 0.8, else best F1; 0.30 for a class
-with fewer than 30 boxes), so precision and recall are a little flattering. The val lists also served to compare
+The thresholds were chosen on these same val lists (best F1 where precision reaches 0.8, else best F1; between 0.15 and
+0.45; 0.30 for a class with fewer than 30 boxes), so precision and recall are a little flattering. The val lists also served to compare
 training runs and to choose the share of the base model that was blended in; a set kept apart is still to come.
 """
 

@@ -173,7 +173,8 @@ def test_threshold_takes_the_best_f1_that_is_precise_enough() -> None:
     score = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
     hit = np.array([True, True, True, True, False, False])
     matches = Matches(np.zeros(6, np.int64), score, hit, np.array([5]))
-    assert operating_threshold(matches) == 0.6
+    assert operating_threshold(matches, ceiling=1.0) == 0.6
+    assert operating_threshold(matches, ceiling=0.45) == 0.45
 
 
 def test_threshold_of_a_weak_class_is_its_best_f1() -> None:
