@@ -207,8 +207,27 @@ class Outbox:
         self._wake()
         return moved
 
+    def tidy(self, older_s: float) -> int:
+        """Remove the evidence files of letters sent and older than `older_s`; give their number.
+
+        The API has them. Files that a letter still to be sent (or dead) needs stay. `older_s` must be longer
+        than it takes from writing a file to putting its report, for two reports may share one file.
+        """
+        with self._transaction() as db:
+            letters = "SELECT id FROM letter WHERE state = 'sent' AND created_at < ?"
+            rows = db.execute(
+                f"SELECT DISTINCT path FROM file WHERE letter_id IN ({letters})"  # noqa: S608 - constants only
+                " AND path NOT IN (SELECT path FROM file WHERE letter_id IN"
+                " (SELECT id FROM letter WHERE state <> 'sent'))",
+                (self._clock() - older_s,),
+            ).fetchall()
+            for (path,) in rows:
+                Path(path).unlink(missing_ok=True)
+                db.execute("DELETE FROM file WHERE path = ?", (path,))
+        return len(rows)
+
     def prune(self, keep_s: float) -> int:
-        """Forget sent letters older than `keep_s`; give their number. Evidence files stay."""
+        """Forget sent letters older than `keep_s`; give their number. For their files see `tidy`."""
         with self._transaction() as db:
             return db.execute(
                 "DELETE FROM letter WHERE state = 'sent' AND created_at < ?", (self._clock() - keep_s,)
@@ -353,7 +372,7 @@ class Outbox:
                         [(kept.lastrowid, f.sha256, str(f.path), f.media_type, f.sealed) for f in files],
                     )
                 else:
-                    self._receipt_again(db, kind, report_id)
+                    self._again(db, kind, report_id, files)
         except sqlite3.Error as error:
             raise _cannot_use(self.path, error) from error
         self._wake()
@@ -370,12 +389,20 @@ class Outbox:
             files[ref.sha256, ref.sealed] = _File(ref.sha256, path, ref.media_type, ref.sealed)
         return list(files.values())
 
-    def _receipt_again(self, db: sqlite3.Connection, kind: Kind, report_id: str) -> None:
+    def _again(self, db: sqlite3.Connection, kind: Kind, report_id: str, files: Sequence[_File]) -> None:
+        """Give the receipt of a sent letter again, and note its files, written again, for `tidy`."""
         row = db.execute(
-            "SELECT answer FROM letter WHERE report_id = ? AND kind = ? AND state = 'sent'", (report_id, kind)
+            "SELECT id, answer FROM letter WHERE report_id = ? AND kind = ? AND state = 'sent'",
+            (report_id, kind),
         ).fetchone()
-        if row is not None and kind == "report":
-            self._receipts[report_id] = json.loads(row[0])
+        if row is None:
+            return
+        db.executemany(
+            INSERT_FILE.replace("INSERT", "INSERT OR IGNORE"),
+            [(row[0], f.sha256, str(f.path), f.media_type, f.sealed) for f in files],
+        )
+        if kind == "report":
+            self._receipts[report_id] = json.loads(row[1])
 
     def _take_over(self) -> None:
         """Send at once what waited, and free the leases of processes that are no more."""

@@ -25,6 +25,8 @@ FLUSH_S = float(os.environ.get("KERBWATCH_FLUSH_S", "30"))
 SETTLE_S = float(os.environ.get("KERBWATCH_SETTLE_S", "15"))
 """How long it then waits for the platform to take what was confirmed, seconds."""
 RECEIPT_POLL_S = 0.2
+TIDY_S = 600.0
+"""Age from which the spool gives up its copies of evidence that the API has, seconds."""
 
 
 class Uplink:
@@ -60,8 +62,12 @@ class Uplink:
         self.client.close()
 
     def _read(self) -> None:
+        next_tidy = time.monotonic() + TIDY_S
         while not self._done.wait(RECEIPT_POLL_S):
             self._hand_over()
+            if time.monotonic() >= next_tidy:
+                self.outbox.tidy(TIDY_S)
+                next_tidy = time.monotonic() + TIDY_S
 
     def _hand_over(self) -> None:
         for _, case in self.outbox.receipts():
@@ -88,6 +94,7 @@ class Uplink:
         self._done.set()
         self._reader.join(timeout=5)
         self._hand_over()
+        self.outbox.tidy(0.0)
         self._complain()
         return self.cases
 

@@ -276,6 +276,31 @@ def test_letters_outlive_the_process(tmp_path: Path, spool: Path, api: ApiStandI
         assert box.prune(keep_s=-1) == 1
 
 
+def test_sent_evidence_leaves_the_spool_and_what_is_still_needed_stays(
+    box: Outbox, spool: Path, api: ApiStandIn
+) -> None:
+    box.put(report_with_files(1, spool))
+    assert box.tidy(-1) == 0
+    box.start().flush(5)
+    assert len(list(spool.iterdir())) == 2
+    assert box.tidy(3600) == 0
+    shared = report_with_files(1, spool).evidence
+    box.close()
+    with opened(spool.parent, spool, None) as later:
+        later.put(report_with_files(2, spool).model_copy(update={"evidence": shared}))
+        assert later.tidy(-1) == 0
+        assert len(list(spool.iterdir())) == 4
+
+
+def test_a_second_run_leaves_no_files_behind(box: Outbox, spool: Path, api: ApiStandIn) -> None:
+    box.put(report_with_files(1, spool))
+    box.start().flush(5)
+    assert box.tidy(-1) == 2
+    assert not box.put(report_with_files(1, spool))
+    assert box.tidy(-1) == 2
+    assert list(spool.iterdir()) == []
+
+
 def test_two_senders_never_send_one_letter_at_once(tmp_path: Path, spool: Path, api: ApiStandIn) -> None:
     at_once: dict[str, int] = {}
     most = [0]
