@@ -10,7 +10,20 @@ import pytest
 from detector.errors import Failure, WrongUse
 from training.labels import CLASSES_FILE, load_taxonomy
 
-STREET = ["person", "bicycle", "motorcycle", "tricycle", "car", "bus", "truck", "stall", "litter", "garbage", "bin", "bin_overflow"]
+STREET = [
+    "person",
+    "bicycle",
+    "motorcycle",
+    "tricycle",
+    "car",
+    "bus",
+    "truck",
+    "stall",
+    "litter",
+    "garbage",
+    "bin",
+    "bin_overflow",
+]
 TACO_29 = [
     "Aluminium foil", "Bottle cap", "Broken glass", "Cigarette", "Clear plastic bottle", "Crisp packet", "Cup",
     "Drink can", "Food Carton", "Food container", "Food waste", "Garbage bag", "Glass bottle", "Lid",
