@@ -41,7 +41,7 @@ def list_of_stage(stage: dict[str, Any], data_yaml: Path, work: Path, run: Path)
     """Write the picture list of one stage and the data.yaml that names it; give the latter.
 
     Stage keys: `real_share` of the built list is drawn (seeded), `more` lists a set's pictures that many
-    times more, `scenes` is a folder below `work` whose rendered pictures are all added.
+    times more, `scenes` are folders below `work` whose rendered pictures are all added.
 
     Raises:
         Failure: the rendered scenes have other classes.
@@ -53,8 +53,8 @@ def list_of_stage(stage: dict[str, Any], data_yaml: Path, work: Path, run: Path)
     lines = random.Random(0).sample(built, share)  # noqa: S311 - a draw, not a secret
     for folder, times in stage.get("more", {}).items():
         lines += sorted({line for line in built if line.startswith(f"./images/{folder}/")}) * int(times)
-    if "scenes" in stage:
-        scenes = read_data_set(work / str(stage["scenes"]) / "data.yaml", "train")
+    for folder in stage.get("scenes", []):
+        scenes = read_data_set(work / str(folder) / "data.yaml", "train")
         if scenes.names != tuple(document["names"].values()):
             raise Failure(f"{scenes.yaml_path}: its classes are not those of {data_yaml}; render them again.")
         lines += [str(path.resolve()) for path in scenes.pictures] * int(stage.get("scenes_repeat", 1))

@@ -46,7 +46,7 @@ def test_a_stage_lists_everything_by_default(run: Path) -> None:
 
 def test_a_share_more_of_one_set_and_scenes(run: Path) -> None:
     scenes(run.parent, NAMES)
-    stage = {"name": "last", "real_share": 0.5, "more": {"coco": 3}, "scenes": "scenes", "scenes_repeat": 2}
+    stage = {"name": "last", "real_share": 0.5, "more": {"coco": 3}, "scenes": ["scenes"], "scenes_repeat": 2}
     found = listed(list_of_stage(stage, run / "data.yaml", run.parent, run))
     assert len(found) == 6 + 3 + 4
     assert sum(line.endswith("s1.jpg") for line in found) == 2
@@ -56,12 +56,12 @@ def test_a_share_more_of_one_set_and_scenes(run: Path) -> None:
 def test_scenes_with_other_classes_are_refused(run: Path) -> None:
     scenes(run.parent, ("car", "person"))
     with pytest.raises(Failure, match="its classes are not those"):
-        list_of_stage({"name": "last", "scenes": "scenes"}, run / "data.yaml", run.parent, run)
+        list_of_stage({"name": "last", "scenes": ["scenes"]}, run / "data.yaml", run.parent, run)
 
 
 def test_scenes_that_are_not_there(run: Path) -> None:
     with pytest.raises(WrongUse, match="cannot be read"):
-        list_of_stage({"name": "last", "scenes": "scenes"}, run / "data.yaml", run.parent, run)
+        list_of_stage({"name": "last", "scenes": ["scenes"]}, run / "data.yaml", run.parent, run)
 
 
 def test_history_tells_only_of_finished_stages(run: Path) -> None:
