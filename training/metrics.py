@@ -152,9 +152,9 @@ def operating_threshold(
 ) -> float:
     """Choose a class's threshold: best F1 among thresholds whose precision reaches `precision_min`.
 
-    Where no threshold reaches it with a recall of at least half the one at best F1, the threshold of best F1
-    is taken. Never below `floor`, and never above `ceiling`: what follows is a tracker and a rule with a dwell,
-    which bear a false box better than a missing one.
+    Where no threshold reaches it with a recall of at least half the one at best F1, that of best F1 is taken.
+    Never below `floor`, and never above `ceiling`: what follows is a tracker and a rule with a dwell, which
+    bear a false box better than a missing one.
     """
     kept = matches.score >= floor
     if not kept.any():
