@@ -24,7 +24,7 @@ import numpy as np
 from training.scenes import story
 from training.scenes.camera import Camera
 from training.scenes.compose import Picture, Truth
-from training.scenes.story import AREAS, EXPECTED, FPS, PLACE, SECONDS, Stage
+from training.scenes.story import AREAS, EXPECTED, FPS, PLACE, SECONDS
 
 Frames = Iterator[tuple[Picture, list[Truth]]]
 
@@ -41,20 +41,22 @@ GROUND_M = (
 )
 
 
-def frames(stage: Stage, count: int, workers: int) -> Frames:
+def frames(count: int, workers: int) -> Frames:
     """Render `count` frames in order.
 
-    With several workers each one renders every n-th frame in a process of its own.
+    With several workers each one sets its own stage and renders every n-th frame. They are started afresh and
+    not forked: a fork of a process whose OpenCV threads have run hangs.
     """
     if workers < 2:
+        stage = story.set_stage()
         yield from (stage.frame(k) for k in range(count))
         return
-    context = mp.get_context("fork")
+    context = mp.get_context("spawn")
     pipes: list[Connection] = []
     children = []
     for first in range(workers):
         here, there = context.Pipe(duplex=False)
-        child = context.Process(target=_serve, args=(stage, range(first, count, workers), there), daemon=True)
+        child = context.Process(target=_serve, args=(range(first, count, workers), there), daemon=True)
         child.start()
         there.close()
         pipes.append(here)
@@ -65,14 +67,15 @@ def frames(stage: Stage, count: int, workers: int) -> Frames:
         child.join()
 
 
-def _serve(stage: Stage, numbers: range, pipe: Connection) -> None:
+def _serve(numbers: range, pipe: Connection) -> None:
     cv2.setNumThreads(1)
+    stage = story.set_stage()
     for number in numbers:
         pipe.send(stage.frame(number))
     pipe.close()
 
 
-def encode(out: Path, pictures: Frames, size: tuple[int, int], crf: int = 30) -> list[list[Truth]]:
+def encode(out: Path, pictures: Frames, size: tuple[int, int], crf: int = 33) -> list[list[Truth]]:
     """Write an H.264 file of size (width, height) with a key frame every second.
 
     Returns the truth of every frame.
@@ -174,11 +177,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     started = time.monotonic()
-    stage = story.set_stage()
-    camera = stage.camera
-    truth = encode(
-        args.out, frames(stage, round(args.seconds * FPS), args.workers), (camera.width, camera.height)
-    )
+    camera = story.CAMERA
+    truth = encode(args.out, frames(round(args.seconds * FPS), args.workers), (camera.width, camera.height))
     if args.truth:
         args.truth.write_text(json.dumps(truth_document(truth, camera), indent=1) + "\n")
     if args.site:

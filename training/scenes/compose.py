@@ -129,7 +129,7 @@ def _blurred_wide(mask: Picture, across: float, down: float) -> Picture:
 
 @dataclass(frozen=True)
 class Floor:
-    """A street under the shadows of its still things: shares of sun and sky (H, W), and the dimmed picture."""
+    """A street under the shadows of its still things: shares of sun and sky (H, W), the dimmed picture."""
 
     backdrop: Backdrop
     still: tuple[Drawn, ...]

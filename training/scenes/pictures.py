@@ -7,6 +7,7 @@ alone.
 from __future__ import annotations
 
 import argparse
+import multiprocessing as mp
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -104,7 +105,7 @@ def main() -> None:
     for folder in ("images", "labels"):
         (args.out / folder).mkdir(parents=True, exist_ok=True)
     names: list[str] = []
-    with ProcessPoolExecutor(args.workers) as pool:
+    with ProcessPoolExecutor(args.workers, mp.get_context("spawn")) as pool:
         for name in pool.map(partial(write, args.out, args.seed), range(args.n), chunksize=4):
             names.append(name)
             sys.stderr.write(f"\r{len(names)}/{args.n}")

@@ -182,7 +182,7 @@ def set_stage(camera: Camera = CAMERA) -> Stage:
     """Build the demo's scene."""
     backdrop = render_street(STREET, camera, LIGHT)
     still = [d for d in (draw_thing(t, camera, LIGHT) for t in fixtures()) if d is not None]
-    lens = Lens(blur_px=0.55, noise=0.004, vignette=0.2, contrast=1.12)
+    lens = Lens(blur_px=0.55, noise=0.003, vignette=0.2, contrast=1.12)
     return Stage(
         camera,
         LIGHT,
