@@ -390,7 +390,13 @@ class Area:
 AREAS: tuple[Area, ...] = (
     Area("kerb-east", "no_parking", 15, ((9.2, -0.05), (26.5, -0.05), (26.5, -2.9), (9.2, -2.9))),
     Area("footway-vending", "no_vending", 12, ((9.6, 0.25), (26.0, 0.25), (26.0, 5.2), (11.6, 5.2)), KERB_M),
-    Area("footway-litter", "public", 10, ((8.4, 0.25), (26.0, 0.25), (26.0, 5.2), (11.0, 5.2)), KERB_M),
+    Area(
+        "footway-litter",
+        "public",
+        10,
+        ((7.4, 0.25), (26.0, 0.25), (26.0, 5.2), (10.4, 5.2), (8.8, 3.6)),
+        KERB_M,
+    ),
 )
 
 
