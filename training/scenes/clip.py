@@ -125,9 +125,9 @@ def _object(truth: Truth) -> dict[str, object]:
 
 
 def _event(expected: story.Expected, truth: list[list[Truth]]) -> dict[str, object]:
-    """One expected case with the largest box of its actor after it came to rest, and its true place."""
+    """One expected case with the largest box of its first actor after it came to rest, and its true place."""
     boxes = [
-        t.xyxy for row in truth[round(expected.from_s * FPS) :] for t in row if t.name in expected.actors
+        t.xyxy for row in truth[round(expected.from_s * FPS) :] for t in row if t.name == expected.actors[0]
     ]
     box = max(boxes, key=lambda b: (b[2] - b[0]) * (b[3] - b[1])) if boxes else None
     lat, lon = PLACE.geodetic(story.CAMERA, *expected.place)
