@@ -16,6 +16,7 @@ from ingest.zones import Zone
 BLIND_S = 4.0  # between two frames further apart than this, nobody looked
 HIDDEN_SHARE = 0.5  # share of a place's box that something nearer must cover to hide it
 DUPLICATE_IOU = 0.6  # two boxes at rest above this are one thing
+CONFIDENCE_MIN = 0.2  # mean score of all sightings; below it most of them were doubtful boxes
 PLACE_GRID = 64  # quantisation of the place in an event id: cells per frame width and height
 START_GRID_S = 10  # quantisation of the start in an event id: seconds
 
@@ -195,7 +196,8 @@ class PlaceBook:
                 return []
             return [self._event(place, EventPhase.ENDED, scene.at, scene.index, place.box)]
         counts = claim is not None and claim.counts and self._active(place.standing.zone, scene.at)
-        if claim is None or not counts or place.seen < claim.seen_min * place.looked:
+        doubtful = place.confidence < CONFIDENCE_MIN
+        if claim is None or not counts or doubtful or place.seen < claim.seen_min * place.looked:
             return []
         dwell_s = place.standing.zone.dwell_s
         if place.dwell_s >= dwell_s:
