@@ -150,6 +150,7 @@ def save_slim(model: Any, target: Path, side_px: int) -> None:
     model = as_plain(model)
     kept = model.args
     model.args = {"task": "detect", "imgsz": side_px}
+    model.__dict__.pop("pt_path", None)
     half = model.half()
     for parameter in half.parameters():
         parameter.requires_grad = False

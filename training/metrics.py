@@ -119,6 +119,17 @@ def score_classes(pictures: Sequence[LabelledPicture], names: Mapping[int, str])
     return scores
 
 
+def pool(parts: Sequence[Matches]) -> Matches:
+    """Give the matches of several classes as if they were one; pictures are numbered on."""
+    starts = np.cumsum([0, *(len(part.labelled) for part in parts)])
+    return Matches(
+        np.concatenate([part.picture + start for part, start in zip(parts, starts, strict=False)]),
+        np.concatenate([part.score for part in parts]),
+        np.concatenate([part.hit for part in parts]),
+        np.concatenate([part.labelled for part in parts]),
+    )
+
+
 def average_precision(score: Floats, hit: npt.NDArray[np.bool_], labelled: int) -> float:
     """Give COCO's 101-point average precision from scored hits and misses.
 

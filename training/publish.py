@@ -34,6 +34,7 @@ from training.metrics import (
     LabelledPicture,
     bootstrap_interval,
     operating_threshold,
+    pool,
     score_classes,
 )
 from training.release import card, model_toml
@@ -50,6 +51,8 @@ STALL_SET = "in_street_vendor"
 FEW_BOXES = 30
 THRESHOLD_OF_FEW = 0.30
 """What a class with fewer labelled boxes than FEW_BOXES gets: chosen on them it would be noise."""
+KINDRED = (("car", "bus", "truck"), ("motorcycle", "bicycle"))
+"""Classes that are alike: one with few boxes gets the threshold chosen on the boxes of all its kin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,20 +199,28 @@ def _look_at_list(name: str, data: DataSet, taxonomy: Taxonomy, detect: Detect) 
 
 def score_by_class(lists: Sequence[ValList], taxonomy: Taxonomy) -> dict[str, dict[str, Any]]:
     """Score each class on all val lists that label it; add its threshold and the bootstrap interval."""
-    rows = {}
+    scores, sets = {}, {}
     for index, name in enumerate(taxonomy.names):
         carrying = [entry for entry in lists if name in entry.carried]
         pictures = [picture for entry in carrying for picture in entry.pictures]
         score = score_classes(pictures, {index: name}).get(name) if pictures else None
         if score is not None:
-            rows[name] = _row(score, len(pictures), [entry.folder for entry in carrying])
-    return rows
+            scores[name], sets[name] = score, [entry.folder for entry in carrying]
+    return {name: _row(score, threshold_of(name, scores), sets[name]) for name, score in scores.items()}
 
 
-def _row(score: ClassScore, pictures: int, sets: list[str]) -> dict[str, Any]:
-    threshold = THRESHOLD_OF_FEW
-    if score.n >= FEW_BOXES:
-        threshold = math.floor(operating_threshold(score.matches) * 100) / 100
+def threshold_of(name: str, scores: Mapping[str, ClassScore]) -> float:
+    """Choose the threshold of a class, on its own boxes or, if they are few, on those of its kin."""
+    kin = [name]
+    if scores[name].n < FEW_BOXES:
+        kin = [other for group in KINDRED if name in group for other in group if other in scores]
+    if sum(scores[other].n for other in kin) < FEW_BOXES:
+        return THRESHOLD_OF_FEW
+    pooled = pool([scores[other].matches for other in kin])
+    return math.floor(operating_threshold(pooled) * 100) / 100
+
+
+def _row(score: ClassScore, threshold: float, sets: list[str]) -> dict[str, Any]:
     precision, recall = score.precision_recall(threshold)
     low, high = bootstrap_interval(score.matches, BOOTSTRAP_ROUNDS)
     return {
@@ -221,7 +232,7 @@ def _row(score: ClassScore, pictures: int, sets: list[str]) -> dict[str, Any]:
         "precision": round(precision, 4),
         "recall": round(recall, 4),
         "n": score.n,
-        "pictures": pictures,
+        "pictures": len(score.matches.labelled),
         "sets": sets,
     }
 

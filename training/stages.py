@@ -73,7 +73,6 @@ def write_history(stages: list[dict[str, Any]], run: Path) -> None:
         if not (folder / "done").is_file():
             continue
         epochs = finished_epochs(folder)
-        lines = (run / f"train-{stage['name']}.txt").read_text(encoding="utf-8").splitlines()
         rows.append(
             {
                 "name": stage["name"],
@@ -81,13 +80,30 @@ def write_history(stages: list[dict[str, Any]], run: Path) -> None:
                 "side_px": stage["side_px"],
                 "freeze_layers": stage["freeze_layers"],
                 "lr": stage["lr"],
-                "pictures": len(lines),
+                **json.loads((folder / "done").read_text(encoding="utf-8")),
+                "average_with": stage.get("average_with", ""),
                 "blend_base": stage.get("blend_base", 0.0),
-                "synthetic": sum(not line.startswith("./") for line in lines),
                 "seconds": round(_seconds([float(epoch["time"]) for epoch in epochs])),
             }
         )
     (run / "history.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def mark_done(folder: Path, data_yaml: Path) -> None:
+    """Write a stage's `done`: how many pictures it was trained on, and how many of them were rendered.
+
+    Counted when it ends: the folders of scenes may have changed by the time somebody asks.
+    """
+    name = yaml.safe_load(data_yaml.read_text(encoding="utf-8"))["train"]
+    lines = (data_yaml.parent / name).read_text(encoding="utf-8").splitlines()
+    counts = {"pictures": len(lines), "synthetic": sum(not line.startswith("./") for line in lines)}
+    (folder / "done").write_text(json.dumps(counts) + "\n", encoding="utf-8")
+
+
+def is_done(stage: dict[str, Any], folder: Path) -> bool:
+    """Tell whether a stage has been trained to its end."""
+    wanted = int(stage.get("stop_after", stage["epochs"]))
+    return (folder / "done").is_file() and len(finished_epochs(folder)) >= wanted
 
 
 def _seconds(clock: list[float]) -> float:

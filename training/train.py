@@ -23,7 +23,7 @@ from training.importers.pseudo import BaseModelLabeller
 from training.importers.street import build, read_added, recipes_of
 from training.labels import CLASSES_FILE, load_taxonomy
 from training.network import Bf16Model
-from training.stages import arguments_of, finished_epochs, list_of_stage, read_config, write_history
+from training.stages import arguments_of, is_done, list_of_stage, mark_done, read_config, write_history
 
 REPOSITORY = CLASSES_FILE.parent.parent
 log = logging.getLogger(__name__)
@@ -94,8 +94,17 @@ def train(config_path: Path, base: Path, data_root: Path | None, work: Path, *, 
 
     weights = base
     for stage in config["stage"]:
-        stage_yaml = list_of_stage(stage, data_yaml, work, run)
-        weights = train_stage(stage, config["train"], weights, stage_yaml, run, resume=resume)
+        folder = run / str(stage["name"])
+        if resume and is_done(stage, folder):
+            log.info("stage %s is done already", stage["name"])
+        else:
+            stage_yaml = list_of_stage(stage, data_yaml, work, run)
+            train_stage(stage, config["train"], weights, stage_yaml, folder, resume=resume)
+            mark_done(folder, stage_yaml)
+        weights = folder / "weights" / "last.pt"
+        if "average_with" in stage:
+            tuned, weights = weights, weights.with_name("averaged.pt")
+            blend(tuned, run / stage["average_with"] / "weights" / "last.pt", 0.5, weights)
         if "blend_base" in stage:
             tuned, weights = weights, weights.with_name("blended.pt")
             blend(tuned, base, float(stage["blend_base"]), weights)
@@ -115,23 +124,14 @@ def build_set(data: dict[str, Any], base: Path, data_root: Path, run: Path) -> N
 
 
 def train_stage(
-    stage: dict[str, Any], common: dict[str, Any], start: Path, data_yaml: Path, run: Path, *, resume: bool
-) -> Path:
-    """Train one [[stage]] from the weights `start`; give the weights it ends with."""
-    folder = run / str(stage["name"])
+    stage: dict[str, Any], common: dict[str, Any], start: Path, data_yaml: Path, folder: Path, *, resume: bool
+) -> None:
+    """Train one [[stage]] from the weights `start`; it ends with `folder`/weights/last.pt."""
     last = folder / "weights" / "last.pt"
-    done = folder / "done"
-    stop_after = int(stage.get("stop_after", stage["epochs"]))
-    if resume and last.is_file() and len(finished_epochs(folder)) >= stop_after:
-        done.touch()
-        log.info("stage %s is done already", stage["name"])
-        return last
     overrides = arguments_of(stage, common, start, data_yaml, folder)
     if resume and last.is_file():
         overrides["resume"] = str(last)
     trainer = StreetTrainer(overrides=overrides)
-    trainer.stop_after = stop_after
+    trainer.stop_after = int(stage.get("stop_after", 0))
     trainer.bf16 = bool(common.get("bf16", False))
     trainer.train()
-    done.touch()
-    return last

@@ -102,3 +102,17 @@ def test_a_class_is_scored_on_every_list_that_labels_it_and_on_no_other() -> Non
     assert rows["motorcycle"]["sets"] == ["scooters", "coco"]
     assert rows["motorcycle"]["ap50"] == pytest.approx(0.505, abs=0.01)
     assert rows["motorcycle"]["score_min"] == THRESHOLD_OF_FEW
+
+
+def test_a_class_with_few_boxes_takes_the_threshold_of_its_kin() -> None:
+    from training.metrics import ClassScore, Matches
+    from training.publish import threshold_of
+
+    def score(n: int, threshold: float) -> ClassScore:
+        hits = np.array([threshold] * n + [0.2] * n)
+        return ClassScore(0.5, 0.5, n, Matches(np.zeros(2 * n, np.int64), hits, hits > 0.2, np.array([n])))
+
+    scores = {"car": score(40, 0.41), "bus": score(5, 0.38), "stall": score(9, 0.4)}
+    assert threshold_of("car", scores) == 0.41
+    assert threshold_of("bus", scores) == 0.38  # the lowest hit of car and bus together
+    assert threshold_of("stall", scores) == 0.30

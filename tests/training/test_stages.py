@@ -11,7 +11,15 @@ import yaml
 
 from detector.errors import Failure, WrongUse
 from training.labels import load_taxonomy
-from training.stages import arguments_of, finished_epochs, list_of_stage, read_config, write_history
+from training.stages import (
+    arguments_of,
+    finished_epochs,
+    is_done,
+    list_of_stage,
+    mark_done,
+    read_config,
+    write_history,
+)
 
 CONFIG = Path(__file__).resolve().parents[2] / "training/configs/street-1.toml"
 NAMES = load_taxonomy().names
@@ -72,15 +80,26 @@ def test_history_tells_only_of_finished_stages(run: Path) -> None:
         list_of_stage(stage, run / "data.yaml", run.parent, run)
         (run / stage["name"]).mkdir()
         (run / stage["name"] / "results.csv").write_text("epoch,time,loss\n1,60.2,3\n2,121.9,2\n")
-    (run / "a" / "done").touch()
+    mark_done(run / "a", run / "data-a.yaml")
     write_history(stages, run)
     rows = json.loads((run / "history.json").read_text())
     assert rows == [
         {
             "name": "a", "epochs": 2, "side_px": 640, "freeze_layers": 10, "lr": 1e-4,
-            "pictures": 12, "synthetic": 0, "blend_base": 0.0, "seconds": 122,
+            "pictures": 12, "synthetic": 0, "average_with": "", "blend_base": 0.0, "seconds": 122,
         }
     ]  # fmt: skip
+
+
+def test_a_stage_is_done_when_its_epochs_are_and_it_says_so(run: Path) -> None:
+    stage = {"name": "a", "epochs": 8, "stop_after": 2}
+    list_of_stage(stage, run / "data.yaml", run.parent, run)
+    (run / "a").mkdir()
+    (run / "a" / "results.csv").write_text("epoch,time\n1,60\n2,120\n")
+    assert not is_done(stage, run / "a")
+    mark_done(run / "a", run / "data-a.yaml")
+    assert is_done(stage, run / "a")
+    assert not is_done({**stage, "stop_after": 3}, run / "a")
 
 
 def test_no_epoch_is_finished_before_the_first(tmp_path: Path) -> None:

@@ -76,6 +76,7 @@ def test_slim_checkpoint_keeps_no_paths_of_the_machine(tmp_path: Path) -> None:
 
     model = a_model()
     model.args = {"data": "/secret/place/data.yaml", "task": "detect"}
+    model.pt_path = "/secret/place/last.pt"
     save_slim(model, tmp_path / "street.pt", 64)
     assert b"/secret/place" not in (tmp_path / "street.pt").read_bytes()
 
