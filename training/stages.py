@@ -1,4 +1,3 @@
-# mypy: disable-error-code="import-untyped"
 """The stages of a training config: their picture lists, ultralytics' arguments for them, what they did.
 
 Needs no torch.

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="import-untyped"
 """Read a labelled data set in YOLO layout: data.yaml, a list or folder of pictures, their boxes."""
 
 from __future__ import annotations
