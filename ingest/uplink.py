@@ -43,6 +43,7 @@ class Uplink:
         self.writer = EvidenceWriter(data / "outbox" / "evidence")
         self.outbox = Outbox(data / "outbox" / "outbox.db", self.client, self.writer.path_of)
         self.cases: list[Json] = []
+        self._seen: set[str] = set()
         self._url = url
         self._on_case = on_case
         self._done = threading.Event()
@@ -70,7 +71,10 @@ class Uplink:
                 next_tidy = time.monotonic() + TIDY_S
 
     def _hand_over(self) -> None:
-        for _, case in self.outbox.receipts():
+        for report_id, case in self.outbox.receipts():
+            if report_id in self._seen:  # left by an earlier run, sent, then found again by this one
+                continue
+            self._seen.add(report_id)
             self.cases.append(case)
             self._on_case(case)
 
