@@ -130,6 +130,8 @@ def watch(
     Raises:
         Failure: the source cannot be read, or the disk cannot be written.
     """
+    for doubt in camera.doubts():
+        log.warning("%s: %s", camera.id, doubt)
     parts = assemble(site, camera, detector, open_gate(job.gate), uplink.writer, uplink.outbox)
     pipeline = Pipeline(parts)
     if source.live:
