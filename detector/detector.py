@@ -13,7 +13,7 @@ import numpy as np
 
 from detector.backends import Backend, Hint, Options, Precision, open_backend
 from detector.batching import Batcher, Pending
-from detector.decode import decode
+from detector.decode import CANDIDATES_MAX, CANDIDATES_MAX_EVERY_CLASS, decode
 from detector.errors import WrongUse
 from detector.letterbox import Letterbox, letterbox
 from detector.nms import nms
@@ -80,21 +80,22 @@ class Detector:
         """Name and version that go into reports: "street@1"."""
         return self.spec.ref
 
-    def detect(self, image: Image, score_min: ScoreMin = None) -> Detections:
+    def detect(self, image: Image, score_min: ScoreMin = None, *, every_class: bool = False) -> Detections:
         """Find things in one picture.
 
         Args:
             image: uint8 (H, W, 3) BGR.
             score_min: thresholds; None takes the model's own, 0.001 is what evaluation wants.
+            every_class: one thing may come as several classes; what average precision is measured on.
 
         Raises:
             ValueError: `image` is of another type or shape.
             WrongUse: a threshold outside [0, 1] or of an unknown class.
             Failure: the backend could not do it.
         """
-        return self.submit(image, score_min).result()
+        return self.submit(image, score_min, every_class=every_class).result()
 
-    def submit(self, image: Image, score_min: ScoreMin = None) -> Pending:
+    def submit(self, image: Image, score_min: ScoreMin = None, *, every_class: bool = False) -> Pending:
         """Begin to look at one picture; return at once, or when there is room in the queue.
 
         Safe to call from many threads. `image` is not used any more when this returns.
@@ -104,7 +105,7 @@ class Detector:
         canvas, lies = letterbox(image, self.spec.side_px, self.spec.stride_px)
         if np.may_share_memory(canvas, image):
             canvas = canvas.copy()
-        return self._batcher.submit(canvas, partial(self._finish, lies, limits))
+        return self._batcher.submit(canvas, partial(self._finish, lies, limits, every_class=every_class))
 
     def stream(self, images: Iterable[Image], score_min: ScoreMin = None) -> Iterator[Detections]:
         """Give the boxes of each picture in order, while the next ones are on their way.
@@ -136,8 +137,11 @@ class Detector:
     ) -> None:
         self.close()
 
-    def _finish(self, lies: Letterbox, limits: FloatArray, raw: FloatArray) -> Detections:
-        found = decode(raw, limits)
+    def _finish(
+        self, lies: Letterbox, limits: FloatArray, raw: FloatArray, *, every_class: bool
+    ) -> Detections:
+        most = CANDIDATES_MAX_EVERY_CLASS if every_class else CANDIDATES_MAX
+        found = decode(raw, limits, most, every_class=every_class)
         kept = nms(*found, iou_max=self.spec.iou_max, limit=BOXES_MAX)
         xyxy = lies.to_source(found.xyxy[kept])
         boxes = Detections(xyxy, found.score[kept], found.label[kept], self.names)

@@ -23,6 +23,7 @@ STREET = [
     "garbage",
     "bin",
     "bin_overflow",
+    "flying_wire",
 ]
 TACO_29 = [
     "Aluminium foil", "Bottle cap", "Broken glass", "Cigarette", "Clear plastic bottle", "Crisp packet", "Cup",
