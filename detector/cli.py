@@ -75,6 +75,9 @@ def _options(argv: list[str]) -> argparse.Namespace:
         metavar="X",
         help="threshold of all classes, 0 to 1 (each class's own, from the model)",
     )
+    parser.add_argument(
+        "--every-class", action="store_true", help="a thing may come as several classes, as in `evaluate`"
+    )
     parser.add_argument("--json", action="store_true", help="JSON lines on stdout")
     parser.add_argument(
         "--draw", type=Path, metavar="DIR", help="write the pictures with their boxes into this folder"
@@ -99,7 +102,7 @@ def _detect_all(detector: Detector, args: argparse.Namespace) -> int:
     for path in _progress(args.images):
         try:
             image = read_image(path)
-            found = detector.detect(image, args.score)
+            found = detector.detect(image, args.score, every_class=args.every_class)
             if writer:
                 writer.write(path, image, found)
         except Failure as failure:

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from detector.decode import decode
 
@@ -47,3 +50,25 @@ def test_nothing_found():
 def test_output_of_another_model_is_refused():
     with pytest.raises(ValueError, match=r"wanted \(6, N\), got \(7, 3\)"):
         decode(np.zeros((7, 3), np.float32), LIMITS)
+
+
+def test_every_class_gives_a_place_one_box_per_class_that_passes():
+    raw = raw_of((10, 20, 4, 6, 0.4, 0.7), (50, 60, 10, 10, 0.2, 0.9), (1, 1, 2, 2, 0.1, 0.1))
+    found = decode(raw, LIMITS, every_class=True)
+    assert found.label.tolist() == [1, 1, 0]
+    np.testing.assert_allclose(found.score, [0.9, 0.7, 0.4])
+    assert found.xyxy[1].tolist() == found.xyxy[2].tolist() == [8, 17, 12, 23]
+
+
+@given(
+    hnp.arrays(np.float32, (7, 30), elements=st.floats(0, 1, width=32)),
+    hnp.arrays(np.float32, 3, elements=st.floats(0, 1, width=32)),
+)
+def test_every_class_holds_all_boxes_of_the_best_class(raw, limits):
+    def rows(found):
+        return {(*box.tolist(), s, c) for box, s, c in zip(*found, strict=True)}
+
+    best, every = decode(raw, limits), decode(raw, limits, every_class=True)
+    assert rows(best) <= rows(every)
+    assert len(every.score) == int((raw[4:] >= limits[:, None]).sum())
+    assert (np.diff(every.score) <= 0).all()
