@@ -85,9 +85,8 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (all)")
     parser.add_argument(
         "--precision",
-        default="f32",
-        choices=("f32", "bf16", "f16"),
-        help="arithmetic; f32 repeats exactly (%(default)s)",
+        choices=("f32", "bf16", "f16", "int8"),
+        help="arithmetic; f32 and int8 repeat exactly (what model.toml says, else f32)",
     )
     args = parser.parse_args(argv)
     if args.score is not None and not 0 <= args.score <= 1:

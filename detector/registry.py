@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 from detector.errors import Failure, WrongUse
-from detector.spec import SPEC_FILE, ModelFile, ModelSpec, read_spec
+from detector.spec import SPEC_FILE, ModelFile, ModelSpec, Stored, read_spec
 
 MODELS_ENV = "KERBWATCH_MODELS"
 ALIAS_FILE = "registry.toml"
@@ -73,24 +73,26 @@ def aliases(root: Path) -> dict[str, str]:
     return found
 
 
-def weights(spec: ModelSpec, *backends: str) -> Path:
+def weights(spec: ModelSpec, *backends: str, precision: Stored = "f32") -> Path:
     """Give the file of the first of `backends` that the model has one for, its hash checked.
 
-    Every file listed for that backend is checked (an OpenVINO .xml has its .bin beside it).
+    Every file listed for that backend and precision is checked (an OpenVINO .xml has its .bin beside it).
 
     Raises:
-        Failure: the model has no file for these backends, it is missing, or its hash is not the one in
-            model.toml.
+        Failure: the model has no file for these backends in this precision, it is missing, or its hash is
+            not the one in model.toml.
     """
     for backend in backends:
-        files = spec.files_of(backend)
+        files = spec.files_of(backend, precision)
         for file in files:
             _check(spec, file)
         if files:
             return spec.folder / files[0].path
+    wanted = backends[0] if precision == "f32" else f"{backends[0]} in {precision}"
+    had = {file.backend if file.precision == "f32" else f"{file.backend} in int8" for file in spec.files}
     raise Failure(
-        f"model {spec.ref} has no file for the backend {backends[0]}; it has "
-        f"{', '.join(sorted({file.backend for file in spec.files}))}: choose one of these or export it again."
+        f"model {spec.ref} has no file for the backend {wanted}; it has {', '.join(sorted(had))}: "
+        "choose one of these or export it again."
     )
 
 

@@ -17,6 +17,8 @@ SCORE_MIN_DEFAULT = 0.25
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 NonEmpty = Annotated[str, Field(min_length=1)]
+Stored = Literal["f32", "int8"]
+"""What a file's numbers are made for: INT8 arithmetic, or floating point of any width."""
 
 
 class _Strict(BaseModel):
@@ -30,11 +32,13 @@ class ModelFile(_Strict):
         backend: which backend reads it: openvino, onnx or ultralytics.
         path: relative to the folder of model.toml.
         sha256: of the whole file, 64 hex digits.
+        precision: "int8" where the network is quantised; "f32" is computed as f32, bf16 or f16 as asked.
     """
 
     backend: Literal["openvino", "onnx", "ultralytics", "scripted"]
     path: NonEmpty
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    precision: Stored = "f32"
 
     @field_validator("path")
     @classmethod
@@ -61,7 +65,8 @@ class ModelSpec(_Strict):
         iou_max: two boxes of one class that overlap more are one thing.
         licence: SPDX identifier of the weights.
         dataset: what it was trained on.
-        files: the weights, once per backend that has its own.
+        precision: what the backend openvino takes where nobody asks for another.
+        files: the weights, once per backend and precision that has its own.
     """
 
     folder: Path
@@ -75,6 +80,7 @@ class ModelSpec(_Strict):
     iou_max: float = Field(gt=0, le=1)
     licence: NonEmpty
     dataset: NonEmpty
+    precision: Stored = "f32"
     files: tuple[ModelFile, ...] = Field(alias="file", min_length=1, strict=False)
 
     @property
@@ -82,9 +88,9 @@ class ModelSpec(_Strict):
         """The name people and reports use: "street@1"."""
         return f"{self.name}@{self.version}"
 
-    def files_of(self, backend: str) -> tuple[ModelFile, ...]:
-        """Give the files of one backend, the one to open first."""
-        return tuple(file for file in self.files if file.backend == backend)
+    def files_of(self, backend: str, precision: Stored = "f32") -> tuple[ModelFile, ...]:
+        """Give the files of one backend and precision, the one to open first."""
+        return tuple(file for file in self.files if file.backend == backend and file.precision == precision)
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -94,6 +100,8 @@ class ModelSpec(_Strict):
             raise ValueError(f"score_min: {strangers[0]!r} is not among the labels")
         if self.side_px % self.stride_px:
             raise ValueError(f"side_px: {self.side_px} is not a multiple of stride_px {self.stride_px}")
+        if self.precision == "int8" and not self.files_of("openvino", "int8"):
+            raise ValueError("precision: is int8, but no file of the backend openvino is")
         paths = {file.path for file in self.files}
         for path in sorted(paths):
             weights = str(PurePosixPath(path).with_suffix(".bin"))

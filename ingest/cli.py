@@ -36,9 +36,8 @@ def _common(parser: argparse.ArgumentParser) -> None:
     add("--backend", default="openvino", help="openvino (default), onnx, ultralytics")
     add(
         "--precision",
-        default="f32",
-        choices=("f32", "bf16", "f16"),
-        help="f32 repeats exactly; bf16 is faster",
+        choices=("f32", "bf16", "f16", "int8"),
+        help="arithmetic (default: what the model says, else f32); all but bf16 and f16 repeat exactly",
     )
     add("--gate", default="every", help="which frames are analysed: every (default), motion")
     add("--api", metavar="URL", help="send to an API elsewhere instead of one beside this process")

@@ -37,7 +37,7 @@ class Job:
     api: ApiChoice
     model: str | None = None
     backend: str = "openvino"
-    precision: Precision = "f32"
+    precision: Precision | None = None
     gate: str = "every"
     stop: threading.Event = field(default_factory=threading.Event)
 

@@ -10,7 +10,7 @@ from detector.errors import Failure, WrongUse
 from detector.spec import ModelSpec
 from detector.types import FloatArray, Image
 
-Precision = Literal["f32", "bf16", "f16"]
+Precision = Literal["f32", "bf16", "f16", "int8"]
 Hint = Literal["latency", "throughput"]
 
 
@@ -20,7 +20,8 @@ class Options:
 
     Args:
         threads: CPU threads; None leaves it to the backend.
-        precision: number format of the arithmetic. "f32" gives the same boxes on every run.
+        precision: number format of the arithmetic. "f32" and "int8" give the same boxes on every run; "int8"
+            needs a file that was quantised and calibrated for it.
         hint: "latency" puts all threads on one picture, "throughput" serves several pictures side by side.
     """
 

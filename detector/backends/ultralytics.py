@@ -45,6 +45,8 @@ class UltralyticsBackend:
                 holds no network.
             WrongUse: a precision is asked for that the device does not have.
         """
+        if options.precision == "int8":
+            raise WrongUse("the backend ultralytics does not compute in int8; use openvino for that.")
         self._torch = _import_torch()
         path = weights(spec, "ultralytics")
         self._device = "cuda" if self._torch.cuda.is_available() else "cpu"

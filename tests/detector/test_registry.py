@@ -3,8 +3,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from detector.detector import Detector
 from detector.errors import Failure, WrongUse
 from detector.registry import MODELS_ENV, aliases, models_root, resolve, weights
 
@@ -106,3 +108,51 @@ def test_missing_weights(root):
 def test_a_backend_without_weights(root):
     with pytest.raises(Failure, match="has no file for the backend onnx; it has openvino"):
         weights(resolve("colours@0", root), "onnx")
+
+
+@pytest.fixture
+def quantised(root: Path) -> Path:
+    """The models folder, where colours@0 has one more pair of files, said to be INT8 and preferred."""
+    folder = root / "colours" / "0"
+    text = (folder / "model.toml").read_text(encoding="utf-8")
+    more = text[text.index("[[file]]") :].replace("colours.", "colours-int8.")
+    more = more.replace("[[file]]", '[[file]]\nprecision = "int8"')
+    for suffix in ("xml", "bin"):
+        shutil.copyfile(folder / f"colours.{suffix}", folder / f"colours-int8.{suffix}")
+    text = text.replace('licence = "none"', 'licence = "none"\nprecision = "int8"')
+    (folder / "model.toml").write_text(f"{text}\n{more}", encoding="utf-8")
+    return root
+
+
+def test_each_precision_has_its_own_files(quantised):
+    spec = resolve("colours@0", quantised)
+    assert weights(spec, "openvino").name == "colours.xml"
+    assert weights(spec, "openvino", precision="int8").name == "colours-int8.xml"
+    (spec.folder / "colours.bin").write_bytes(b"")
+    assert (
+        weights(spec, "openvino", precision="int8").name == "colours-int8.xml"
+    )  # the other's hash is not its own
+    (spec.folder / "colours-int8.bin").write_bytes(b"")
+    with pytest.raises(Failure, match=r"colours-int8\.bin of model colours@0 is not the published file"):
+        weights(spec, "openvino", precision="int8")
+
+
+def test_the_models_own_precision_is_taken_where_nobody_asks(quantised):
+    spec = resolve("colours@0", quantised)
+    picture = np.zeros((96, 320, 3), np.uint8)
+    (spec.folder / "colours.bin").unlink()
+    with Detector(spec, threads=1) as detector:
+        detector.detect(picture)
+    with pytest.raises(Failure, match=r"colours\.bin of model colours@0 is missing"):
+        Detector(spec, threads=1, precision="f32")
+
+
+def test_int8_of_a_model_that_has_none(root):
+    with pytest.raises(Failure, match="no file for the backend openvino in int8; it has openvino: choose"):
+        Detector(resolve("colours@0", root), precision="int8")
+
+
+@pytest.mark.parametrize("backend", ["onnx", "ultralytics"])
+def test_int8_is_openvinos_alone(backend, quantised):
+    with pytest.raises(WrongUse, match="use openvino for that"):
+        Detector(resolve("colours@0", quantised), backend, precision="int8")

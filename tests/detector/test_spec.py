@@ -57,6 +57,8 @@ def test_a_good_file(tmp_path):
         ("version = 1", 'version = "1"', "version: "),
         ("version = 1", "version = -1", "version: "),
         ("version = 1", "version = true", "version: "),
+        ("version = 1", 'version = 1\nprecision = "bf16"', "precision: "),
+        ("version = 1", 'version = 1\nprecision = "int8"', "is int8, but no file of the backend openvino is"),
         ("side_px = 640", "side_px = 650", "650 is not a multiple of stride_px 32"),
         ('labels = ["person", "car", "bin"]', "labels = []", "labels"),
         ('labels = ["person", "car", "bin"]', 'labels = ["person", "person"]', "named twice"),
