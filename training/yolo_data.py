@@ -100,10 +100,25 @@ def label_path_of(picture: Path) -> Path:
     >>> str(label_path_of(Path("set/images/a/1.jpg")))
     'set/labels/a/1.txt'
     """
+    return _beside(picture, "labels")
+
+
+def ignore_path_of(picture: Path) -> Path:
+    """Give the file of a picture's ignored regions: the last folder called `images` becomes `ignore`.
+
+    >>> str(ignore_path_of(Path("set/images/a/1.jpg"))), str(ignore_path_of(Path("a/1.jpg")))
+    ('set/ignore/a/1.txt', 'a/ignore/1.txt')
+    """
+    if "images" not in picture.parts[:-1]:
+        return picture.parent / "ignore" / picture.with_suffix(".txt").name
+    return _beside(picture, "ignore")
+
+
+def _beside(picture: Path, folder: str) -> Path:
     parts = list(picture.parts)
     for index in range(len(parts) - 2, -1, -1):
         if parts[index] == "images":
-            parts[index] = "labels"
+            parts[index] = folder
             break
     return Path(*parts).with_suffix(".txt")
 
@@ -129,15 +144,32 @@ def read_boxes(picture: Path, classes: int) -> npt.NDArray[np.float64]:
         Failure: a line is not numbers, is not finite, leaves the picture, or its class is not below
         `classes`.
     """
-    path = label_path_of(picture)
+    return _read_lines(label_path_of(picture), range(classes))
+
+
+def read_ignored(picture: Path, classes: int) -> npt.NDArray[np.float64]:
+    """Read a picture's ignored regions, as `read_boxes`; class -1 is one in which no class may be judged.
+
+    Raises:
+        Failure: as `read_boxes`.
+    """
+    return _read_lines(ignore_path_of(picture), range(-1, classes))
+
+
+def _read_lines(path: Path, classes: range) -> npt.NDArray[np.float64]:
     if not path.is_file():
         return np.zeros((0, 5))
-    rows = [_parse_line(line, f"{path}:{number}", classes) for number, line in _lines(path)]
+    rows = [parse_line(line, f"{path}:{number}", classes) for number, line in label_lines(path)]
     boxes = np.array(rows, dtype=np.float64).reshape(-1, 5)
     return boxes[(boxes[:, 3] > 0) & (boxes[:, 4] > 0)]
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def label_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Give the lines of a label file that are not blank, with their numbers from 1.
+
+    Raises:
+        Failure: the file cannot be read.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -145,7 +177,17 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     yield from ((number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip())
 
 
-def _parse_line(line: str, where: str, classes: int) -> tuple[float, float, float, float, float]:
+def parse_line(line: str, where: str, classes: range) -> tuple[float, float, float, float, float]:
+    """Read one line: class, then centre x, centre y, width, height as fractions.
+
+    Args:
+        line: as it stands in the file; more than five fields are a polygon, taken as its bounding box.
+        where: file and line number, for the message.
+        classes: the class numbers there are; from -1 in the files of ignored regions.
+
+    Raises:
+        Failure: not numbers, not finite, outside the picture, or no such class.
+    """
     try:
         values = [float(field) for field in line.split()]
     except ValueError:
@@ -154,8 +196,8 @@ def _parse_line(line: str, where: str, classes: int) -> tuple[float, float, floa
         raise Failure(f"{where}: wanted class, x, y, width, height, got {len(values)} numbers.")
     if not all(math.isfinite(value) for value in values):
         raise Failure(f"{where}: a number is not finite; mend or remove the line.")
-    if values[0] != int(values[0]) or not 0 <= values[0] < classes:
-        raise Failure(f"{where}: class {values[0]:g} is not one of 0 to {classes - 1}.")
+    if values[0] not in classes:
+        raise Failure(f"{where}: class {values[0]:g} is not one of {classes[0]} to {classes[-1]}.")
     if any(value < -0.01 or value > 1.01 for value in values[1:]):
         raise Failure(f"{where}: wanted fractions of width and height in [0, 1], got {line.strip()[:60]!r}.")
     if len(values) == 5:

@@ -1,8 +1,8 @@
 """What a labelled data set is in memory, whatever format it came in. Pure.
 
 On disk it is plain YOLO layout (images/, labels/, data.yaml, train.txt, val.txt), which every tool reads, and
-beside it `ignore/`: the same lines for regions that are neither a positive nor a negative, with class -1 where
-no class at all may be judged there.
+beside it `ignore/`: the same lines for regions that are neither a positive nor a negative, with class -1
+where no class at all may be judged there (`training.dataset.store`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal
 
 Split = Literal["train", "val", "test"]
 Origin = Literal["given", "added", "completed", "verdict", "rendered"]
-"""Who says so: the source's own label, a person of this project, a model's guess, an operator, our renderer."""
+"""Who says so: the source's label, a person of this project, a model's guess, an operator, our renderer."""
 
 EVERY_CLASS = "*"
 """Label of an ignored region in which no class may be judged."""
