@@ -15,8 +15,8 @@ from tqdm import tqdm
 from detector.errors import Failure, WrongUse
 from detector.types import Detections, Image
 from training.labels import Taxonomy
-from training.metrics import ClassScore, LabelledPicture, score_classes
-from training.yolo_data import DataSet, check_labels_exist, read_boxes, xyxy_px
+from training.metrics import EVERY_CLASS, ClassScore, LabelledPicture, score_classes
+from training.yolo_data import DataSet, check_labels_exist, read_boxes, read_ignored, xyxy_px
 
 SCORE_MIN = 0.001
 """Boxes below it are not asked for: average precision wants the long tail, not all of it."""
@@ -107,13 +107,27 @@ def look_at(
         Failure: the picture or its label file cannot be read.
     """
     image = read_picture(picture)
+    return labels_of(picture, image, carried, taxonomy, detect(image))
+
+
+def labels_of(
+    picture: Path, image: Image, carried: Sequence[str | None], taxonomy: Taxonomy, found: Detections
+) -> LabelledPicture:
+    """Put the labels of a picture beside the boxes found in it; classes the set does not carry are left out.
+
+    Raises:
+        Failure: the label file or that of the ignored regions cannot be read.
+    """
     height, width = image.shape[:2]
-    boxes = read_boxes(picture, len(carried))
+    boxes, ignored = read_boxes(picture, len(carried)), read_ignored(picture, len(carried))
     ours = _indices([carried[int(index)] for index in boxes[:, 0]], taxonomy)
-    found = detect(image)
+    left = _indices([carried[int(index)] for index in ignored[:, 0]], taxonomy)
+    everything = ignored[:, 0] == EVERY_CLASS
+    left[everything] = EVERY_CLASS
     meant = [taxonomy.class_of(name) if taxonomy.knows(name) else None for name in found.names]
     theirs = _indices([meant[int(label)] for label in found.label], taxonomy)
     wanted = np.isin(theirs, _indices([name for name in carried if name], taxonomy)) & (theirs >= 0)
+    regions = everything | (left >= 0)
     return LabelledPicture(
         size_px=(width, height),
         truth_xyxy=xyxy_px(boxes[:, 1:], width, height)[ours >= 0],
@@ -121,6 +135,8 @@ def look_at(
         found_xyxy=found.xyxy.astype(np.float64)[wanted],
         found_score=found.score.astype(np.float64)[wanted],
         found_class=theirs[wanted],
+        ignore_xyxy=xyxy_px(ignored[:, 1:], width, height)[regions],
+        ignore_class=left[regions],
     )
 
 

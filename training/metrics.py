@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ Floats = npt.NDArray[np.float64]
 RECALL_POINTS = 101
 MAX_PER_PICTURE = 100
 """COCO's maxDets: the best 100 boxes of a class in a picture count, the rest are not looked at."""
+EVERY_CLASS = -1
+"""Class of an ignored region in which no class may be judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class LabelledPicture:
         found_xyxy: float64 (M, 4), pixels.
         found_score: float64 (M,).
         found_class: class index of each, (M,).
+        ignore_xyxy: regions in which a box is neither right nor wrong, float64 (K, 4), pixels.
+        ignore_class: class index of each, (K,), or EVERY_CLASS.
     """
 
     size_px: tuple[int, int]
@@ -42,6 +46,28 @@ class LabelledPicture:
     found_xyxy: Floats
     found_score: Floats
     found_class: npt.NDArray[np.int64]
+    ignore_xyxy: Floats = field(default_factory=lambda: np.zeros((0, 4)))
+    ignore_class: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class SizeRange:
+    """Boxes of some size; a labelled box outside, and a found one that matches none inside, is not counted.
+
+    Args:
+        name: for the report.
+        low: smallest, square pixels or pixels.
+        high: largest.
+        of: what is measured.
+    """
+
+    name: str
+    low: float = 0.0
+    high: float = 1e10
+    of: Literal["area", "height"] = "area"
+
+
+ALL_SIZES = SizeRange("all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,23 +124,26 @@ class ClassScore:
         return hits / max(int(kept.sum()), 1), hits / max(self.n, 1)
 
 
-def score_classes(pictures: Sequence[LabelledPicture], names: Mapping[int, str]) -> dict[str, ClassScore]:
-    """Score every class of `names` (index to name) that has at least one labelled box.
+def score_classes(
+    pictures: Sequence[LabelledPicture], names: Mapping[int, str], sizes: SizeRange = ALL_SIZES
+) -> dict[str, ClassScore]:
+    """Score every class of `names` (index to name) that has at least one labelled box of those sizes.
 
-    Source: COCO detection evaluation, all areas, 100 boxes per picture.
+    A found box on no labelled box, of which as much as the IoU asked for lies in an ignored region of its
+    class, is neither a hit nor a false alarm.
+
+    Source: COCO detection evaluation, 100 boxes per picture; ignored regions are its `iscrowd`.
     """
-    evaluator = COCOeval(*_coco_pair(pictures, names), "bbox")
+    evaluator = _evaluator(pictures, names, sizes)
     with contextlib.redirect_stdout(io.StringIO()):
         evaluator.evaluate()
         evaluator.accumulate()
     precision = evaluator.eval["precision"]  # IoU, recall, class, area, maxDets
     scores = {}
     for column, category in enumerate(evaluator.params.catIds):
-        labelled = np.array([int((p.truth_class == category).sum()) for p in pictures], dtype=np.int64)
-        if labelled.sum():
+        matches = _matches_of(evaluator, column, len(pictures))
+        if n := int(matches.labelled.sum()):
             curve = precision[:, :, column, 0, -1]
-            matches = _matches_of(evaluator, column, labelled)
-            n = int(labelled.sum())
             scores[names[category]] = ClassScore(float(curve[0].mean()), float(curve.mean()), n, matches)
     return scores
 
@@ -148,12 +177,54 @@ def average_precision(score: Floats, hit: npt.NDArray[np.bool_], labelled: int) 
     return float(values[np.minimum(places, len(envelope))].mean())
 
 
+def draws(pictures: int, rounds: int = 1000, seed: int = 0) -> Floats:
+    """Draw the pictures again with repetition: how often each comes, float64 (rounds, pictures)."""
+    random = np.random.default_rng(seed)
+    drawn = (random.integers(0, pictures, pictures) for _ in range(rounds))
+    return np.stack([np.bincount(draw, minlength=pictures) for draw in drawn]).astype(np.float64)
+
+
+def average_precisions(matches: Matches, weights: Floats) -> Floats:
+    """Give the average precision of every draw, (rounds,); NaN where a draw holds no labelled box.
+
+    The envelope of precision changes at hits only, so per draw one sum for each hit is enough.
+
+    Args:
+        matches: boxes of one class.
+        weights: how often each picture is drawn, (rounds, pictures).
+    """
+    order = np.argsort(-matches.score, kind="mergesort")
+    picture, hit = matches.picture[order], matches.hit[order]
+    before = np.cumsum(hit) - hit  # hits before each box: the row of the first hit at or after it
+    counted = before < hit.sum()
+    shape = (int(hit.sum()), weights.shape[1])
+    boxes, hits = np.zeros(shape), np.zeros(shape)
+    np.add.at(boxes, (before[counted], picture[counted]), 1)
+    hits[np.arange(shape[0]), picture[hit]] = 1
+    all_hits = weights @ np.cumsum(hits, axis=0).T  # (rounds, hits)
+    all_boxes = weights @ np.cumsum(boxes, axis=0).T
+    labelled = weights @ matches.labelled
+    precision = all_hits / np.maximum(all_boxes, 1)
+    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    envelope = np.concatenate([envelope, np.zeros((len(weights), 1))], axis=1)
+    recall = all_hits / np.maximum(labelled, 1)[:, None]
+    points = np.linspace(0, 1, RECALL_POINTS)
+    places = np.stack([np.searchsorted(row, points, side="left") for row in recall])
+    values = np.take_along_axis(envelope, places, axis=1).mean(axis=1)
+    return np.where(labelled > 0, values, np.nan)
+
+
 def bootstrap_interval(matches: Matches, rounds: int = 1000, seed: int = 0) -> tuple[float, float]:
     """Give the 95 % interval of AP at IoU 0.5 when the pictures are drawn again, with repetition."""
-    random = np.random.default_rng(seed)
-    count = len(matches.labelled)
-    draws = (matches.of(random.integers(0, count, count)) for _ in range(rounds))
-    values = [average_precision(draw.score, draw.hit, int(draw.labelled.sum())) for draw in draws]
+    return percentiles(average_precisions(matches, draws(len(matches.labelled), rounds, seed)))
+
+
+def percentiles(values: Floats) -> tuple[float, float]:
+    """Give the 2.5 and 97.5 percentiles, leaving NaN out.
+
+    >>> percentiles(np.array([0.0, 1.0, np.nan]))
+    (0.025, 0.975)
+    """
     low, high = np.nanpercentile(values, [2.5, 97.5])
     return float(low), float(high)
 
@@ -183,6 +254,17 @@ def operating_threshold(
     return min(float(score[best]), ceiling)
 
 
+def _evaluator(pictures: Sequence[LabelledPicture], names: Mapping[int, str], sizes: SizeRange) -> Any:
+    truth, found = _coco_pair(pictures, names)
+    if sizes.of == "height":
+        for annotation in (*truth.anns.values(), *found.anns.values()):
+            annotation["area"] = annotation["bbox"][3]
+    evaluator = COCOeval(truth, found, "bbox")
+    evaluator.params.areaRng = [[sizes.low, sizes.high]]
+    evaluator.params.areaRngLbl = [sizes.name]
+    return evaluator
+
+
 def _coco_pair(pictures: Sequence[LabelledPicture], names: Mapping[int, str]) -> tuple[Any, Any]:
     """Build pycocotools' truth and result objects in memory."""
     truth = COCO()
@@ -193,9 +275,9 @@ def _coco_pair(pictures: Sequence[LabelledPicture], names: Mapping[int, str]) ->
         ],
         "categories": [{"id": index, "name": name} for index, name in names.items()],
         "annotations": [
-            {"image_id": i, "category_id": int(c), "bbox": _xywh(box), "area": _area(box), "iscrowd": 0}
+            {"image_id": i, "category_id": c, "bbox": _xywh(box), "area": _area(box), "iscrowd": crowd}
             for i, p in enumerate(pictures, 1)
-            for box, c in zip(p.truth_xyxy, p.truth_class, strict=True)
+            for box, c, crowd in _truth_rows(p, names)
         ],
     }
     found = [
@@ -215,17 +297,26 @@ def _coco_pair(pictures: Sequence[LabelledPicture], names: Mapping[int, str]) ->
         return truth, nothing
 
 
-def _matches_of(evaluator: Any, column: int, labelled: npt.NDArray[np.int64]) -> Matches:
-    """Collect the matches at IoU 0.5, all areas, of one class."""
-    per_area = len(evaluator.params.imgIds)
-    offset = column * len(evaluator.params.areaRng) * per_area
+def _truth_rows(picture: LabelledPicture, names: Mapping[int, str]) -> list[tuple[Floats, int, int]]:
+    """Give (box, class, iscrowd) of the labelled boxes and, once per class meant, of the ignored regions."""
+    rows = [(box, int(c), 0) for box, c in zip(picture.truth_xyxy, picture.truth_class, strict=True)]
+    for box, c in zip(picture.ignore_xyxy, picture.ignore_class, strict=True):
+        rows += [(box, one, 1) for one in (names if c == EVERY_CLASS else [int(c)])]
+    return rows
+
+
+def _matches_of(evaluator: Any, column: int, pictures: int) -> Matches:
+    """Collect the matches at IoU 0.5 of one class; boxes that count as neither are left out."""
     picture, score, hit = [], [], []
-    for index, entry in enumerate(evaluator.evalImgs[offset : offset + per_area]):
+    labelled = np.zeros(pictures, np.int64)
+    for index, entry in enumerate(evaluator.evalImgs[column * pictures : (column + 1) * pictures]):
         if entry is None:
             continue
-        picture += [index] * len(entry["dtScores"])
-        score += list(entry["dtScores"])
-        hit += list(entry["dtMatches"][0] > 0)
+        labelled[index] = int((np.asarray(entry["gtIgnore"]) == 0).sum())
+        counted = ~np.asarray(entry["dtIgnore"][0], dtype=bool)
+        picture += [index] * int(counted.sum())
+        score += list(np.asarray(entry["dtScores"])[counted])
+        hit += list(entry["dtMatches"][0][counted] > 0)
     return Matches(np.array(picture, np.int64), np.array(score, np.float64), np.array(hit, bool), labelled)
 
 

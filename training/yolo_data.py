@@ -43,16 +43,36 @@ def read_data_set(yaml_path: Path, split: str = "val") -> DataSet:
         empty.
     """
     document = _read_yaml(yaml_path)
-    root = (yaml_path.parent / str(document.get("path") or ".")).resolve()
-    entry = document.get(split)
-    if not entry:
+    if not document.get(split):
         raise WrongUse(f"{yaml_path}: has no split {split!r}; name one of its own with --split.")
+    pictures = list_pictures(yaml_path, split)
+    if not pictures:
+        raise WrongUse(f"{yaml_path}: split {split!r} lists no picture; there is nothing to measure.")
+    return DataSet(yaml_path, _names_of(document, yaml_path), pictures)
+
+
+def list_pictures(yaml_path: Path, split: str) -> tuple[Path, ...]:
+    """Give the pictures of one split, in the order of its list; none where there is no such split.
+
+    Raises:
+        WrongUse: the file is no data.yaml, or a list or folder that it names is missing.
+    """
+    document = _read_yaml(yaml_path)
+    root = (yaml_path.parent / str(document.get("path") or ".")).resolve()
+    entry = document.get(split) or []
     pictures: list[Path] = []
     for item in entry if isinstance(entry, list) else [entry]:
         pictures += _pictures_of(root, str(item), yaml_path)
-    if not pictures:
-        raise WrongUse(f"{yaml_path}: split {split!r} lists no picture; there is nothing to measure.")
-    return DataSet(yaml_path, _names_of(document, yaml_path), tuple(pictures))
+    return tuple(pictures)
+
+
+def read_names(yaml_path: Path) -> tuple[str, ...]:
+    """Give the class names of a data.yaml, index to name.
+
+    Raises:
+        WrongUse: the file is no data.yaml, or has no usable names.
+    """
+    return _names_of(_read_yaml(yaml_path), yaml_path)
 
 
 def _read_yaml(yaml_path: Path) -> dict[str, Any]:
@@ -72,7 +92,7 @@ def _read_yaml(yaml_path: Path) -> dict[str, Any]:
 def _names_of(document: dict[str, Any], yaml_path: Path) -> tuple[str, ...]:
     names = document.get("names")
     if isinstance(names, dict):
-        if sorted(names) != list(range(len(names))):
+        if set(names) != set(range(len(names))):
             raise WrongUse(f"{yaml_path}: the keys of names must be 0 to {len(names) - 1}.")
         names = [names[index] for index in range(len(names))]
     if not isinstance(names, list) or not names:
@@ -90,7 +110,10 @@ def _pictures_of(root: Path, item: str, yaml_path: Path) -> list[Path]:
         return sorted(path for path in place.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
     if not place.is_file():
         raise WrongUse(f"{yaml_path}: {item} is neither a folder nor a list of pictures under {root}.")
-    lines = (line.strip() for line in place.read_text(encoding="utf-8").splitlines())
+    try:
+        lines = [line.strip() for line in place.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongUse(f"{place}: the list of pictures cannot be read ({error}).") from error
     return [Path(line) if Path(line).is_absolute() else place.parent / line for line in lines if line]
 
 

@@ -70,6 +70,22 @@ def test_foreign_names_are_mapped_and_only_carried_classes_scored(tmp_path: Path
     assert result["map50"] == pytest.approx(np.mean([row["ap50"] for row in result["classes"].values()]))
 
 
+def test_a_box_in_an_ignored_region_does_not_count(tmp_path: Path) -> None:
+    yaml_path = a_set(tmp_path, ["0 0.5 0.5 0.5 0.5\n"], names="[thela, garbage_bin, animal]")
+    detect = sees(
+        ("stall", 0.9, (80, 60, 240, 180)),
+        ("stall", 0.95, (0, 0, 60, 60)),
+        ("stall", 0.97, (260, 0, 320, 60)),
+    )
+    assert run(yaml_path, detect).as_json()["classes"]["stall"]["precision"] == pytest.approx(1 / 3, abs=1e-5)
+    (tmp_path / "ignore").mkdir()
+    corner, other = "0.1 0.1 0.2 0.25", "0.9 0.1 0.2 0.25"
+    for text, precision in ((f"0 {corner}", 1 / 2), (f"-1 {corner}\n0 {other}", 1), (f"2 {corner}", 1 / 3)):
+        (tmp_path / "ignore" / "0.txt").write_text(text)
+        row = run(yaml_path, detect).as_json()["classes"]["stall"]
+        assert (row["precision"], row["recall"], row["n"]) == pytest.approx((precision, 1.0, 1), abs=1e-5)
+
+
 def test_two_foreign_names_of_one_class_are_counted_together(tmp_path: Path) -> None:
     yaml_path = a_set(tmp_path, ["0 0.2 0.2 0.1 0.1\n1 0.8 0.8 0.1 0.1\n"], names="[Cigarette, Drink can]")
     assert run(yaml_path, sees()).as_json()["classes"]["litter"]["n"] == 2

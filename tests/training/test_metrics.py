@@ -5,20 +5,25 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from training.metrics import (
+    EVERY_CLASS,
     LabelledPicture,
     Matches,
+    SizeRange,
     average_precision,
+    average_precisions,
     bootstrap_interval,
+    draws,
     operating_threshold,
     score_classes,
 )
@@ -187,3 +192,92 @@ def test_threshold_of_a_weak_class_is_its_best_f1() -> None:
 def test_threshold_never_falls_below_the_floor() -> None:
     matches = Matches(np.array([0]), np.array([0.05]), np.array([True]), np.array([1]))
     assert operating_threshold(matches, floor=0.15) == 0.15
+
+
+@pytest.mark.parametrize("seed", [6, 7])
+def test_the_fast_bootstrap_equals_scoring_each_draw(seed: int) -> None:
+    matches = score_classes(some_pictures(seed), NAMES)["stall"].matches
+    matches = replace(matches, score=matches.score + np.arange(len(matches.score)) * 1e-9)  # no ties
+    weights = draws(len(matches.labelled), rounds=50, seed=seed)
+    fast = average_precisions(matches, weights)
+    for value, row in zip(fast, weights, strict=True):
+        drawn = matches.of(np.repeat(np.arange(len(row)), row.astype(int)))
+        slow = average_precision(drawn.score, drawn.hit, int(drawn.labelled.sum()))
+        assert value == pytest.approx(slow, abs=1e-12)
+
+
+def test_a_draw_without_labelled_boxes_has_no_average_precision() -> None:
+    matches = Matches(np.array([0]), np.array([0.5]), np.array([True]), np.array([1, 0]))
+    values = average_precisions(matches, np.array([[0.0, 2.0], [1.0, 1.0]]))
+    assert np.isnan(values[0])
+    assert values[1] == pytest.approx(1.0)
+
+
+def test_a_box_in_an_ignored_region_is_neither_right_nor_wrong() -> None:
+    box = np.array([[10.0, 10, 50, 50]])
+    found = np.array([[10.0, 10, 50, 50], [60, 60, 80, 80], [62, 62, 84, 84], [5, 60, 25, 80]])
+    picture = LabelledPicture(
+        (100, 100), box, np.array([7]), found, np.array([0.9, 0.95, 0.94, 0.3]), np.array([7, 7, 7, 7])
+    )
+    assert score_classes([picture], NAMES)["stall"].precision_recall(0) == (0.25, 1.0)
+    for meant in (7, EVERY_CLASS):
+        ignoring = replace(
+            picture, ignore_xyxy=np.array([[55.0, 55, 100, 100]]), ignore_class=np.array([meant])
+        )
+        score = score_classes([ignoring], NAMES)["stall"]
+        assert score.precision_recall(0) == (0.5, 1.0)
+        assert (score.ap50, score.n) == pytest.approx((1.0, 1))
+    of_another = replace(ignoring, ignore_class=np.array([3]))
+    assert score_classes([of_another], NAMES)["stall"].precision_recall(0) == (0.25, 1.0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.tuples(st.floats(0, 500), st.floats(0, 400), st.floats(20, 300)))
+def test_ignoring_a_region_never_lowers_a_figure(seed: int, square: tuple[float, float, float]) -> None:
+    left, top, side = square
+    pictures = some_pictures(seed, count=4)
+    region = np.array([[left, top, left + side, top + side]])
+    ignoring = [replace(p, ignore_xyxy=region, ignore_class=np.array([EVERY_CLASS])) for p in pictures]
+    plain, eased = score_classes(pictures, NAMES), score_classes(ignoring, NAMES)
+    for name, score in plain.items():
+        assert eased[name].n == score.n
+        assert eased[name].ap50 >= score.ap50 - 1e-12
+        for threshold in (0.0, 0.5):
+            precision, recall = score.precision_recall(threshold)
+            easier, same = eased[name].precision_recall(threshold)
+            assert same == recall
+            assert easier >= precision or not (eased[name].matches.score >= threshold).any()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 5))
+def test_boxes_below_the_last_hit_change_no_average_precision(seed: int, more: int) -> None:
+    pictures = some_pictures(seed, count=4)
+    nowhere = np.tile([600.0, 440.0, 640.0, 480.0], (more, 1))
+    worse = [
+        replace(
+            p,
+            found_xyxy=np.concatenate([p.found_xyxy, nowhere]),
+            found_score=np.concatenate([p.found_score + 0.01, np.full(more, 0.001)]),
+            found_class=np.concatenate([p.found_class, np.full(more, 7)]),
+            truth_xyxy=p.truth_xyxy,
+        )
+        for p in pictures
+    ]
+    before = {name: score.ap50 for name, score in score_classes(pictures, NAMES).items()}
+    after = {name: score.ap50 for name, score in score_classes(worse, NAMES).items()}
+    assert after == pytest.approx(before)
+
+
+def test_sizes_split_the_labelled_boxes_and_forgive_what_is_outside() -> None:
+    truth = np.array([[0.0, 0, 20, 20], [100, 100, 200, 200]])
+    found = np.array([[0.0, 0, 20, 20], [300, 300, 420, 420]])
+    picture = LabelledPicture(
+        (640, 480), truth, np.array([7, 7]), found, np.array([0.9, 0.8]), np.array([7, 7])
+    )
+    small = score_classes([picture], NAMES, SizeRange("small", 0, 32**2))["stall"]
+    large = score_classes([picture], NAMES, SizeRange("large", 96**2, 1e10))["stall"]
+    assert (small.n, small.ap50, *small.precision_recall(0)) == pytest.approx((1, 1.0, 1.0, 1.0))
+    assert (large.n, large.ap50, *large.precision_recall(0)) == pytest.approx((1, 0.0, 0.0, 0.0))
+    low = score_classes([picture], NAMES, SizeRange("low", 0, 50, "height"))["stall"]
+    assert (low.n, low.ap50) == pytest.approx((1, 1.0))

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from detector.errors import Failure, WrongUse
-from training.yolo_data import check_labels_exist, label_path_of, read_boxes, read_data_set, xyxy_px
+from training.yolo_data import (
+    check_labels_exist,
+    label_path_of,
+    read_boxes,
+    read_data_set,
+    read_ignored,
+    xyxy_px,
+)
 
 
 def a_set(root: Path, *, val: str = "val.txt", names: str = "[bin, stall]", path: str = ".") -> Path:
@@ -134,3 +141,15 @@ def test_a_binary_label_file_is_one_sentence(tmp_path: Path) -> None:
 def test_pixels() -> None:
     box = np.array([[0.5, 0.25, 0.2, 0.5]])
     assert xyxy_px(box, 100, 200).tolist() == [[40, 0, 60, 100]]
+
+
+def test_ignored_regions_are_beside_the_labels_and_may_be_of_every_class(tmp_path: Path) -> None:
+    a_set(tmp_path)
+    picture = tmp_path / "images" / "a.jpg"
+    assert read_ignored(picture, classes=2).shape == (0, 5)
+    (tmp_path / "ignore").mkdir()
+    (tmp_path / "ignore" / "a.txt").write_text("-1 0.5 0.5 0.1 0.1\n1 0.2 0.2 0.1 0.1\n")
+    assert read_ignored(picture, classes=2)[:, 0].tolist() == [-1, 1]
+    (tmp_path / "ignore" / "a.txt").write_text("-2 0.5 0.5 0.1 0.1\n")
+    with pytest.raises(Failure, match=r"ignore/a\.txt:1: class -2 is not one of -1 to 1"):
+        read_ignored(picture, classes=2)
