@@ -127,7 +127,10 @@ def _on_invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     if error.errors()[0]["type"] == "json_invalid":
         return problem_response(Unacceptable("the body is no JSON."))
-    faults = [{"where": _where(fault["loc"]), "what": str(fault["msg"])} for fault in error.errors()]
+    faults = [
+        {"where": _where(fault["loc"]), "what": str(fault["msg"]).removeprefix("Value error, ")}
+        for fault in error.errors()
+    ]
     first, more = faults[0], len(faults) - 1
     sentence = f"{first['where']}: {first['what']}" + (f" (and {more} more)." if more else ".")
     return problem_response(Unacceptable(sentence, errors=faults))

@@ -17,6 +17,7 @@ from uuid import UUID, uuid5
 
 from pydantic import AwareDatetime, Field
 
+from api.correction import ReasonCode, reason_code_of
 from api.errors import Conflict, MissingEvidence, NotFound, ReportDiffers, Unacceptable, UnsupportedMedia
 from api.evidence import MEDIA_TYPES, EvidenceFile, EvidenceStore
 from api.settings import AutoConfirm, Limits, Retry
@@ -35,6 +36,8 @@ from api.types import (
     Review,
     ReviewRequest,
     Step,
+    VerdictPage,
+    VerdictQuery,
     idempotency_key_of,
     moved,
     open_case,
@@ -233,6 +236,11 @@ class Services:
         with self.store.read() as tx:
             return tx.counts()
 
+    def verdicts(self, query: VerdictQuery) -> VerdictPage:
+        """Give decisions with their cases, oldest first: what the next model learns from."""
+        with self.store.read() as tx:
+            return tx.verdicts(query)
+
     def review_case(self, case_id: UUID, review: ReviewRequest) -> Case:
         """Take a person's decision. A confirmed case is handed to dispatch in the same transaction.
 
@@ -258,7 +266,12 @@ class Services:
     def _decide(self, tx: CaseTransaction, case: Case, request: ReviewRequest) -> Case:
         after = self._step(tx, case, STEP_OF_VERDICT[request.verdict], request.operator, request.reason)
         review = Review(
-            verdict=request.verdict, operator=request.operator, reason=request.reason, at=after.updated_at
+            verdict=request.verdict,
+            operator=request.operator,
+            reason=request.reason,
+            reason_code=_code_of(request),
+            correction=request.correction,
+            at=after.updated_at,
         )
         tx.add_review(case.case_id, review)
         if after.status is CaseStatus.CONFIRMED:
@@ -415,11 +428,23 @@ def _found_job(tx: CaseTransaction, dispatch_id: UUID) -> DispatchJob:
 
 
 def _said_before(case: Case, review: ReviewRequest) -> bool:
-    """Say whether this operator decided just this before: a repeated click, a repeated request."""
+    """Say whether this operator decided just this before: a repeated click, a repeated request.
+
+    One that brings a correction or a reason code that the first did not have is not: it would be lost.
+    """
     if not case.reviews:
         return False
     last = case.reviews[-1]
-    return (last.verdict, last.operator) == (review.verdict, review.operator)
+    return (
+        (last.verdict, last.operator) == (review.verdict, review.operator)
+        and review.correction in {None, last.correction}
+        and review.reason_code in {None, last.reason_code}
+    )
+
+
+def _code_of(request: ReviewRequest) -> ReasonCode | None:
+    """Give the reason code of a rejection; the page writes it as the reason's text."""
+    return request.reason_code or (reason_code_of(request.reason) if request.verdict == "reject" else None)
 
 
 def _behind(status: CaseStatus, step: Step) -> bool:

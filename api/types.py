@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final, Literal, Self
 from uuid import UUID, uuid5
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
+from api.correction import Correction, ReasonCode, fault_of
 from ingest.report import Box, CaseReport, EventEnd, EvidenceRef, Wire
 
 CASE_NAMESPACE: Final = UUID("c9a0c1de-52d7-5b0b-8f63-2f8f6d0ce0a4")
@@ -132,9 +133,21 @@ class ReviewRequest(Wire):
     verdict: Verdict = Field(description="confirm files the case and hands it to dispatch; reject ends it.")
     operator: str = Field(min_length=1, max_length=100, description="Who decided.", examples=["li.na"])
     reason: str = Field(default="", max_length=1000, description="Why; shown in the history.")
+    reason_code: ReasonCode | None = Field(
+        default=None, description="Why it is rejected, as the training of the next model reads it."
+    )
+    correction: Correction | None = Field(
+        default=None, description="Where or what the thing really is, for the training of the next model."
+    )
     version: int | None = Field(
         default=None, ge=1, description="Version of the case that was looked at; 409 when it moved on."
     )
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if fault := fault_of(self.verdict, self.reason_code, self.correction):
+            raise ValueError(fault)
+        return self
 
 
 class Review(Wire):
@@ -143,6 +156,8 @@ class Review(Wire):
     verdict: Verdict
     operator: str
     reason: str
+    reason_code: ReasonCode | None = None
+    correction: Correction | None = None
     at: AwareDatetime
 
 
@@ -232,6 +247,32 @@ class CasePage:
 
     cases: tuple[Case, ...]
     next_before: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One decision and the case it was about; `entry` counts over all decisions: a cursor."""
+
+    entry: int
+    case: Case
+    review: Review
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictQuery:
+    """Which decisions, oldest first: made at or after `since`, and after the cursor that a page gave."""
+
+    since: datetime | None = None
+    after: int = 0
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictPage:
+    """Some decisions, oldest first, and the cursor of the next newer ones (None: these were the last)."""
+
+    verdicts: tuple[Judged, ...]
+    next_after: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,16 @@ router = APIRouter(prefix="/v1/cases", tags=["cases"])
 EXAMPLES: Final = {
     "confirm": {"value": {"verdict": "confirm", "operator": "li.na", "version": 1}},
     "reject": {"value": {"verdict": "reject", "operator": "li.na", "reason": "loading permit", "version": 1}},
+    "confirm, box corrected": {
+        "value": {
+            "verdict": "confirm",
+            "operator": "li.na",
+            "correction": {"box": {"x0": 0.3, "y0": 0.6, "x1": 0.45, "y1": 0.8}, "label": "truck"},
+        }
+    },
+    "reject, nothing there": {
+        "value": {"verdict": "reject", "operator": "li.na", "reason_code": "not_there", "version": 1}
+    },
 }
 
 
@@ -100,6 +110,7 @@ def review_case(
     """Take a person's decision; a confirmed case is handed to dispatch.
 
     The same decision of the same operator again is answered with the case as it is. 409: somebody else
-    decided otherwise, or the case moved on since `version`.
+    decided otherwise, or the case moved on since `version`. A reason code and a correction, both optional,
+    teach the next model; they change nothing of the case that is filed.
     """
     return view(services.review_case(case_id, review))

@@ -10,7 +10,18 @@ from types import MappingProxyType
 from typing import Final, Protocol, cast
 from uuid import UUID
 
-from api.types import Case, CasePage, CaseQuery, Counts, Dispatch, DispatchJob, HistoryEntry, Review
+from api.types import (
+    Case,
+    CasePage,
+    CaseQuery,
+    Counts,
+    Dispatch,
+    DispatchJob,
+    HistoryEntry,
+    Review,
+    VerdictPage,
+    VerdictQuery,
+)
 from detector.errors import WrongUse
 from ingest.report import EventEnd
 
@@ -44,6 +55,9 @@ class CaseTransaction(Protocol):
 
     def add_review(self, case_id: UUID, review: Review) -> None:
         """Add a decision."""
+
+    def verdicts(self, query: VerdictQuery) -> VerdictPage:
+        """Give decisions with their cases, oldest first."""
 
     def add_history(self, entry: HistoryEntry) -> None:
         """Append a line (its `entry` number is given by the store)."""

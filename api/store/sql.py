@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -32,8 +34,11 @@ from api.types import (
     Dispatch,
     DispatchJob,
     HistoryEntry,
+    Judged,
     Receipt,
     Review,
+    VerdictPage,
+    VerdictQuery,
 )
 from detector.errors import Failure, WrongUse
 from ingest.report import CaseReport, EventEnd
@@ -174,8 +179,26 @@ class SqlTransaction:
 
     def add_review(self, case_id: UUID, review: Review) -> None:
         """Add a decision."""
-        self._session.add(ReviewRow(case_id=case_id, **review.model_dump()))
+        correction = review.correction.model_dump(mode="json") if review.correction else None
+        fields = review.model_dump(exclude={"correction"})
+        self._session.add(ReviewRow(case_id=case_id, correction=correction, **fields))
         self._session.flush()
+
+    def verdicts(self, query: VerdictQuery) -> VerdictPage:
+        """Give decisions with their cases, oldest first."""
+        statement = (
+            select(ReviewRow, CaseRow)
+            .join(CaseRow, CaseRow.case_id == ReviewRow.case_id)
+            .options(*_PARTS)
+            .where(ReviewRow.seq > query.after)
+            .order_by(ReviewRow.seq)
+            .limit(query.limit + 1)
+        )
+        if query.since is not None:
+            statement = statement.where(ReviewRow.at >= query.since)
+        rows = self._session.execute(statement).all()
+        page = [Judged(review.seq, _case(case), _review(review)) for review, case in rows[: query.limit]]
+        return VerdictPage(tuple(page), page[-1].entry if len(rows) > query.limit else None)
 
     def add_history(self, entry: HistoryEntry) -> None:
         """Append a line."""
@@ -302,9 +325,8 @@ def _case(row: CaseRow) -> Case:
 
 
 def _review(row: ReviewRow) -> Review:
-    return Review.model_validate(
-        {"verdict": row.verdict, "operator": row.operator, "reason": row.reason, "at": row.at}
-    )
+    names = ("verdict", "operator", "reason", "reason_code", "correction", "at")
+    return Review.model_validate({name: getattr(row, name) for name in names})
 
 
 def _entry(row: HistoryRow) -> HistoryEntry:
@@ -371,13 +393,24 @@ def _shown(url: str) -> str:
 def _prepare_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:
     """Set what SQLite forgets between connections; BEGIN becomes ours (see SQLAlchemy's notes on sqlite3)."""
     connection.isolation_level = None
-    for pragma in (
-        f"busy_timeout={BUSY_TIMEOUT_MS}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
+    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    _switch_to_wal(connection)
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _switch_to_wal(connection: Any) -> None:
+    """Ask until it is done: SQLite does not wait by itself where two processes switch a new file at once."""
+    until = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -77,6 +77,8 @@ class ReviewRow(Base):
     verdict: Mapped[str] = mapped_column(String(20))
     operator: Mapped[str] = mapped_column(String(100))
     reason: Mapped[str] = mapped_column(Text)
+    reason_code: Mapped[str | None] = mapped_column(String(40))
+    correction: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     at: Mapped[datetime] = mapped_column(UtcTime)
 
 

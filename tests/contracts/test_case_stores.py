@@ -29,6 +29,7 @@ from api.types import (
     Review,
     ReviewRequest,
     Step,
+    VerdictQuery,
     moved,
     open_case,
 )
@@ -309,6 +310,34 @@ def test_opening_again_keeps_everything(url):
     with store.read() as tx:
         assert tx.case(case.case_id) == case
     store.close()
+
+
+def test_verdicts_come_back_in_order_with_their_cases(store):
+    correction = {"box": {"x0": 0.1, "y0": 0.2, "x1": 0.3, "y1": 0.4}}
+    cases = [add(store, a_case(number)) for number in range(3)]
+    with store.write() as tx:
+        for minute, case in enumerate(reversed(cases)):
+            tx.add_review(
+                case.case_id,
+                Review.model_validate(
+                    {
+                        "verdict": "confirm",
+                        "operator": "li",
+                        "reason": "",
+                        "correction": correction,
+                        "at": AT + timedelta(minutes=minute),
+                    }
+                ),
+            )
+    with store.read() as tx:
+        first = tx.verdicts(VerdictQuery(limit=2))
+        rest = tx.verdicts(VerdictQuery(limit=2, after=first.next_after or 0))
+        late = tx.verdicts(VerdictQuery(since=AT + timedelta(minutes=2)))
+    found = [*first.verdicts, *rest.verdicts]
+    assert [one.case.case_id for one in found] == [case.case_id for case in reversed(cases)]
+    assert rest.next_after is None
+    assert [one.case.case_id for one in late.verdicts] == [cases[0].case_id]
+    assert found[0].review.correction.model_dump(exclude_none=True) == correction
 
 
 def test_many_servers_starting_at_once_make_the_tables_once(url):
