@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from detector.errors import Failure
 
@@ -63,3 +64,30 @@ def iou(one: Xyxy, other: Xyxy) -> float:
 def area(xyxy: Xyxy) -> float:
     """Give the area in square pixels."""
     return (xyxy[2] - xyxy[0]) * (xyxy[3] - xyxy[1])
+
+
+def surrounding(points: Sequence[tuple[float, float]]) -> Xyxy:
+    """Give the smallest upright box around points.
+
+    >>> surrounding([(1, 5), (4, 2)])
+    (1, 2, 4, 5)
+    """
+    across, down = [point[0] for point in points], [point[1] for point in points]
+    return min(across), min(down), max(across), max(down)
+
+
+def rotated(xyxy: Xyxy, angle_rad: float, about: tuple[float, float]) -> Xyxy:
+    """Give the upright box around a box turned clockwise (y points down) about a point.
+
+    >>> rotated((0, 0, 4, 2), 0.0, (0, 0))
+    (0, 0, 4, 2)
+    >>> tuple(round(side) for side in rotated((0, 0, 4, 2), math.pi / 2, (2, 1)))
+    (1, -1, 3, 3)
+    """
+    if not angle_rad:
+        return xyxy
+    cos, sin = math.cos(angle_rad), math.sin(angle_rad)
+    left, top, right, bottom = xyxy
+    corners = ((left, top), (right, top), (right, bottom), (left, bottom))
+    away = [(x - about[0], y - about[1]) for x, y in corners]
+    return surrounding([(about[0] + x * cos - y * sin, about[1] + x * sin + y * cos) for x, y in away])

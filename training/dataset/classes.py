@@ -31,7 +31,8 @@ def class_map(
         listed = ", ".join(repr(name) for name in unknown)
         raise WrongUse(
             f"{where}: unknown class {listed}; say --map '{unknown[0]}=OURS' "
-            "(nothing after the = leaves it out), or add an alias or an entry under `ignored` to datasets/classes.toml."
+            "(nothing after the = leaves it out), or add an alias or an entry under `ignored` "
+            "to datasets/classes.toml."
         )
     return {name: _meaning(name, taxonomy, overrides) for name in foreign}
 
@@ -79,7 +80,7 @@ def translated(
 
 
 def _translated(boxes: Iterable[LabelledBox], meanings: Mapping[str, str | None]) -> tuple[LabelledBox, ...]:
-    kept = ((box, meanings[box.label]) for box in boxes)
+    kept = ((box, EVERY_CLASS if box.label == EVERY_CLASS else meanings[box.label]) for box in boxes)
     return tuple(
         replace(box, label=meaning, ignore=box.ignore or meaning == EVERY_CLASS)
         for box, meaning in kept
