@@ -51,8 +51,16 @@ def train(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="kerbwatch train", description="Fine-tune a model from a TOML config."
     )
-    parser.add_argument("config", type=Path, help="training config, such as training/configs/street-1.toml")
-    parser.add_argument("--base", type=Path, required=True, help="checkpoint to start from")
+    parser.add_argument("config", type=Path, help="training config, such as training/configs/street-2.toml")
+    parser.add_argument(
+        "--base",
+        type=Path,
+        required=True,
+        help="base checkpoint: it completes labels, teaches, and is started from",
+    )
+    parser.add_argument(
+        "--start", type=Path, help="checkpoint to start from instead, such as an earlier version"
+    )
     parser.add_argument(
         "--data", type=Path, help="folder of the foreign sets; without it the built set is used"
     )
@@ -61,7 +69,9 @@ def train(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     with contextlib.redirect_stdout(sys.stderr):  # ultralytics logs and draws its progress bar on stdout
         training = _with_torch("training.train")
-        weights = training.train(args.config, args.base, args.data, args.work, resume=args.resume)
+        weights = training.train(
+            args.config, args.base, args.data, args.work, start=args.start, resume=args.resume
+        )
     print(weights)
     return 0
 

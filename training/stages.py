@@ -9,13 +9,13 @@ import csv
 import json
 import random
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from detector.errors import Failure, WrongUse
-from training.yolo_data import read_data_set
+from detector.errors import WrongUse
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -36,27 +36,33 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def list_of_stage(stage: dict[str, Any], data_yaml: Path, work: Path, run: Path) -> Path:
+def list_of_stage(stage: dict[str, Any], data_yaml: Path, rendered: Sequence[str]) -> Path:
     """Write the picture list of one stage and the data.yaml that names it; give the latter.
 
-    Stage keys: `real_share` of the built list is drawn (seeded), `more` lists a set's pictures that many
-    times more, `scenes` are folders below `work` whose rendered pictures are all added.
+    Stage keys: `real_share` of the real pictures is drawn (seeded), `more` lists a set's pictures that many
+    times more, `scenes` are the rendered sets of the built set that this stage sees, `scenes_repeat` times.
 
     Raises:
-        Failure: the rendered scenes have other classes.
-        WrongUse: the rendered scenes are not there.
+        WrongUse: a set that the stage names is not in the built set.
     """
+    run = data_yaml.parent
     document = yaml.safe_load(data_yaml.read_text(encoding="utf-8"))
     built = (run / "train.txt").read_text(encoding="utf-8").splitlines()
-    share = round(len(built) * float(stage.get("real_share", 1.0)))
-    lines = random.Random(0).sample(built, share)  # noqa: S311 - a draw, not a secret
+    of: dict[str, list[str]] = {}
+    for line in built:
+        of.setdefault(line.split("/")[2], []).append(line)
+    wanted = [*stage.get("scenes", []), *stage.get("more", {})]
+    if missing := [name for name in wanted if name not in of]:
+        raise WrongUse(
+            f"{data_yaml}: stage {stage['name']} wants {missing[0]}, which is not in the built set."
+        )
+    real = [line for line in built if line.split("/")[2] not in rendered]
+    share = round(len(real) * float(stage.get("real_share", 1.0)))
+    lines = random.Random(0).sample(real, share)  # noqa: S311 - a draw, not a secret
     for folder, times in stage.get("more", {}).items():
-        lines += sorted({line for line in built if line.startswith(f"./images/{folder}/")}) * int(times)
+        lines += sorted(set(of[folder])) * int(times)
     for folder in stage.get("scenes", []):
-        scenes = read_data_set(work / str(folder) / "data.yaml", "train")
-        if scenes.names != tuple(document["names"].values()):
-            raise Failure(f"{scenes.yaml_path}: its classes are not those of {data_yaml}; render them again.")
-        lines += [str(path.resolve()) for path in scenes.pictures] * int(stage.get("scenes_repeat", 1))
+        lines += of[folder] * int(stage.get("scenes_repeat", 1))
     name = f"train-{stage['name']}.txt"
     (run / name).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     target = run / f"data-{stage['name']}.yaml"
@@ -64,8 +70,16 @@ def list_of_stage(stage: dict[str, Any], data_yaml: Path, work: Path, run: Path)
     return target
 
 
-def write_history(stages: list[dict[str, Any]], run: Path) -> None:
-    """Write history.json: what each finished stage did, for the model card."""
+def rendered_sets(config: dict[str, Any]) -> tuple[str, ...]:
+    """Give the folders of the sets that were rendered, not photographed."""
+    return tuple(str(entry["folder"]) for entry in config["data"]["set"] if entry.get("rendered"))
+
+
+def write_history(stages: list[dict[str, Any]], run: Path, distil: float = 0.0) -> None:
+    """Write history.json: what each finished stage did, for the model card.
+
+    `distil` is the teacher's weight in stages that give none of their own.
+    """
     rows = []
     for stage in stages:
         folder = run / str(stage["name"])
@@ -82,20 +96,21 @@ def write_history(stages: list[dict[str, Any]], run: Path) -> None:
                 **json.loads((folder / "done").read_text(encoding="utf-8")),
                 "average_with": stage.get("average_with", ""),
                 "blend_base": stage.get("blend_base", 0.0),
+                "distil": stage.get("distil", distil),
                 "seconds": round(_seconds([float(epoch["time"]) for epoch in epochs])),
             }
         )
     (run / "history.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
-def mark_done(folder: Path, data_yaml: Path) -> None:
+def mark_done(folder: Path, data_yaml: Path, rendered: Sequence[str]) -> None:
     """Write a stage's `done`: how many pictures it was trained on, and how many of them were rendered.
 
-    Counted when it ends: the folders of scenes may have changed by the time somebody asks.
+    Counted when it ends: the list may have changed by the time somebody asks.
     """
     name = yaml.safe_load(data_yaml.read_text(encoding="utf-8"))["train"]
     lines = (data_yaml.parent / name).read_text(encoding="utf-8").splitlines()
-    counts = {"pictures": len(lines), "synthetic": sum(not line.startswith("./") for line in lines)}
+    counts = {"pictures": len(lines), "synthetic": sum(line.split("/")[2] in rendered for line in lines)}
     (folder / "done").write_text(json.dumps(counts) + "\n", encoding="utf-8")
 
 

@@ -16,21 +16,31 @@ from typing import Any
 
 import torch
 from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.nn.tasks import DetectionModel
 
 from detector.errors import Failure
 from training.blend import blend
-from training.importers.pseudo import BaseModelLabeller
-from training.importers.street import build, read_added, recipes_of
+from training.export import load_checkpoint
+from training.importers.pseudo import Labeller
+from training.importers.street import Added, build, read_added, recipes_of
 from training.labels import CLASSES_FILE, load_taxonomy
-from training.network import Bf16Model
-from training.stages import arguments_of, is_done, list_of_stage, mark_done, read_config, write_history
+from training.network import Bf16Model, Teacher
+from training.stages import (
+    arguments_of,
+    is_done,
+    list_of_stage,
+    mark_done,
+    read_config,
+    rendered_sets,
+    write_history,
+)
 
 REPOSITORY = CLASSES_FILE.parent.parent
 log = logging.getLogger(__name__)
 
 
 class StreetTrainer(DetectionTrainer):  # type: ignore[misc]
-    """ultralytics' trainer with the bf16 network and without validation between epochs.
+    """ultralytics' trainer with this project's network and loss, and without validation between epochs.
 
     `kerbwatch evaluate` measures the weights afterwards, by the code that measures every published model.
     """
@@ -38,19 +48,40 @@ class StreetTrainer(DetectionTrainer):  # type: ignore[misc]
     bf16 = True
     stop_after = 0
     """Epochs after which to end, whatever the schedule says; 0 for none."""
+    distil = 0.0
+    """Weight of the teacher in the loss."""
+    teacher: Teacher | None = None
+    threads = 2
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are; the names after them in data.yaml are ignored regions."""
+        return int(self.data.get("classes", self.data["nc"]))
 
     def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:  # noqa: FBT001, FBT002
         """Build the network; the head keeps the base's rows for classes of the same name."""
-        model = super().get_model(cfg, weights, verbose)
-        if self.bf16:
-            model.__class__ = Bf16Model
+        torch.set_num_threads(self.threads)  # ultralytics has just set it to the number of cores less one
+        model = DetectionModel(cfg, nc=self.classes, ch=self.data["channels"], verbose=verbose)
+        model.names = self._names
+        if weights:
+            model.load(weights)
+        model.__class__ = Bf16Model
+        model.bf16, model.distil = self.bf16, self.distil
         return model.to(memory_format=torch.channels_last)
 
+    def set_model_attributes(self) -> None:
+        """Tell the model its classes, without the ignored regions, and its hyperparameters."""
+        self.model.nc, self.model.names, self.model.args = self.classes, self._names, self.args
+
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Scale pictures to [0, 1], float32 (B, 3, H, W), channels last in memory."""
+        """Scale pictures to [0, 1], float32 (B, 3, H, W), channels last in memory; ask the teacher."""
         batch = super().preprocess_batch(batch)
         batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
-        return batch
+        return {**batch, **self.teacher.look(batch["img"])} if self.teacher else batch
+
+    @property
+    def _names(self) -> dict[int, str]:
+        return {index: self.data["names"][index] for index in range(self.classes)}
 
     def validate(self) -> tuple[dict[str, float], float]:
         """Skip: nothing is chosen by the val lists while training."""
@@ -66,14 +97,23 @@ class StreetTrainer(DetectionTrainer):  # type: ignore[misc]
         """Skip: see validate."""
 
 
-def train(config_path: Path, base: Path, data_root: Path | None, work: Path, *, resume: bool = False) -> Path:
+def train(
+    config_path: Path,
+    base: Path,
+    data_root: Path | None,
+    work: Path,
+    *,
+    start: Path | None = None,
+    resume: bool = False,
+) -> Path:
     """Train every stage of the config; give the path of the last weights.
 
     Args:
         config_path: TOML with [data], [[stage]] and [train].
-        base: checkpoint to start from, and to label people and vehicles with.
+        base: checkpoint that completes labels and teaches, and to start from where `start` is not given.
         data_root: folder of the foreign sets; None uses the set already built in `work`.
         work: scratch folder for the built set and the weights.
+        start: checkpoint to start from, such as an earlier version of our own.
         resume: go on from the last saved epoch instead of starting over.
 
     Raises:
@@ -81,26 +121,25 @@ def train(config_path: Path, base: Path, data_root: Path | None, work: Path, *, 
         Failure: data or base weights are missing.
     """
     config = read_config(config_path)
-    torch.set_num_threads(int(config["train"].get("threads", 2)))
     run = work / str(config["name"])
     run.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(config_path, run / "config.toml")
 
     data_yaml = run / "data.yaml"
     if data_root is not None and not (resume and data_yaml.is_file()):
-        build_set(config["data"], base, data_root, run)
+        build_set(config["data"], base, data_root, work, run)
     if not data_yaml.is_file():
         raise Failure(f"{data_yaml}: the training set is not built yet; give the foreign sets with --data.")
 
-    weights = base
+    weights, rendered = start or base, rendered_sets(config)
     for stage in config["stage"]:
         folder = run / str(stage["name"])
         if resume and is_done(stage, folder):
             log.info("stage %s is done already", stage["name"])
         else:
-            stage_yaml = list_of_stage(stage, data_yaml, work, run)
-            train_stage(stage, config["train"], weights, stage_yaml, folder, resume=resume)
-            mark_done(folder, stage_yaml)
+            stage_yaml = list_of_stage(stage, data_yaml, rendered)
+            train_stage(stage, config["train"], weights, stage_yaml, folder, teacher=base, resume=resume)
+            mark_done(folder, stage_yaml, rendered)
         weights = folder / "weights" / "last.pt"
         if "average_with" in stage:
             tuned, weights = weights, weights.with_name("averaged.pt")
@@ -108,23 +147,43 @@ def train(config_path: Path, base: Path, data_root: Path | None, work: Path, *, 
         if "blend_base" in stage:
             tuned, weights = weights, weights.with_name("blended.pt")
             blend(tuned, base, float(stage["blend_base"]), weights)
-        write_history(config["stage"], run)
+        write_history(config["stage"], run, float(config["train"].get("distil", 0.0)))
     return weights
 
 
-def build_set(data: dict[str, Any], base: Path, data_root: Path, run: Path) -> None:
+def build_set(data: dict[str, Any], base: Path, data_root: Path, work: Path, run: Path) -> None:
     """Put the training set together in `run` and write what went in to dataset.json."""
     taxonomy = load_taxonomy()
-    labeller = BaseModelLabeller(
-        base, taxonomy, data["pseudo_labels"], float(data["pseudo_score_min"]), int(data["pseudo_side_px"])
+    files = {key: REPOSITORY / data[key] for key in ("boxes_added", "ignore_added") if key in data}
+    added = Added(
+        **{
+            field: read_added(files[key], taxonomy)
+            for key, field in (("boxes_added", "boxes"), ("ignore_added", "ignored"))
+            if key in files
+        }
     )
-    added = read_added(REPOSITORY / data["stalls_added"], taxonomy)
-    census = build(data_root, run, recipes_of(data), taxonomy, added, labeller)
+    with Labeller(base, taxonomy, data["complete"]) as labeller:
+        census = build(data_root, work, run, recipes_of(data), taxonomy, added, labeller)
     (run / "dataset.json").write_text(json.dumps(asdict(census), indent=1) + "\n", encoding="utf-8")
 
 
+def teacher_of(base: Path) -> Teacher:
+    """Open the base model as a teacher for our classes."""
+    taxonomy = load_taxonomy()
+    model = load_checkpoint(base).model
+    meant = {name: taxonomy.class_of(name) for name in model.names.values() if taxonomy.knows(name)}
+    return Teacher(model, taxonomy.names, {name: ours for name, ours in meant.items() if ours})
+
+
 def train_stage(
-    stage: dict[str, Any], common: dict[str, Any], start: Path, data_yaml: Path, folder: Path, *, resume: bool
+    stage: dict[str, Any],
+    common: dict[str, Any],
+    start: Path,
+    data_yaml: Path,
+    folder: Path,
+    *,
+    teacher: Path,
+    resume: bool,
 ) -> None:
     """Train one [[stage]] from the weights `start`; it ends with `folder`/weights/last.pt."""
     last = folder / "weights" / "last.pt"
@@ -133,5 +192,8 @@ def train_stage(
         overrides["resume"] = str(last)
     trainer = StreetTrainer(overrides=overrides)
     trainer.stop_after = int(stage.get("stop_after", 0))
+    trainer.threads = int(common.get("threads", 2))
     trainer.bf16 = bool(common.get("bf16", False))
+    trainer.distil = float(stage.get("distil", common.get("distil", 0.0)))
+    trainer.teacher = teacher_of(teacher) if trainer.distil else None
     trainer.train()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from detector.errors import Failure, WrongUse
+from detector.errors import WrongUse
 from training.labels import load_taxonomy
 from training.stages import (
     arguments_of,
@@ -21,7 +21,7 @@ from training.stages import (
     write_history,
 )
 
-CONFIG = Path(__file__).resolve().parents[2] / "training/configs/street-1.toml"
+CONFIG = Path(__file__).resolve().parents[2] / "training/configs/street-2.toml"
 NAMES = load_taxonomy().names
 
 
@@ -30,46 +30,39 @@ def run(tmp_path: Path) -> Path:
     folder = tmp_path / "street-1"
     folder.mkdir()
     lines = [f"./images/cn/{i}.jpg" for i in range(10)] + ["./images/coco/1.jpg", "./images/coco/1.jpg"]
+    lines += [f"./images/wires/{i}.jpg" for i in (1, 2)]
     (folder / "train.txt").write_text("".join(line + "\n" for line in lines))
     document = {"train": "train.txt", "val": "val.txt", "names": dict(enumerate(NAMES))}
     (folder / "data.yaml").write_text(yaml.safe_dump(document))
     return folder
 
 
-def scenes(work: Path, names: tuple[str, ...]) -> None:
-    folder = work / "scenes"
-    (folder / "images").mkdir(parents=True)
-    (folder / "train.txt").write_text("./images/s1.jpg\n./images/s2.jpg\n")
-    (folder / "data.yaml").write_text(yaml.safe_dump({"train": "train.txt", "names": list(names)}))
+WIRES = ("wires",)
 
 
 def listed(data_yaml: Path) -> list[str]:
     return (data_yaml.parent / yaml.safe_load(data_yaml.read_text())["train"]).read_text().split()
 
 
-def test_a_stage_lists_everything_by_default(run: Path) -> None:
-    found = listed(list_of_stage({"name": "wide"}, run / "data.yaml", run.parent, run))
-    assert sorted(found) == sorted((run / "train.txt").read_text().split())
+def test_a_stage_lists_every_real_picture_by_default_and_rendered_ones_when_named(run: Path) -> None:
+    everything = (run / "train.txt").read_text().split()
+    found = listed(list_of_stage({"name": "wide"}, run / "data.yaml", WIRES))
+    assert sorted(found) == sorted(line for line in everything if "/wires/" not in line)
+    found = listed(list_of_stage({"name": "full", "scenes": ["wires"]}, run / "data.yaml", WIRES))
+    assert sorted(found) == sorted(everything)
 
 
 def test_a_share_more_of_one_set_and_scenes(run: Path) -> None:
-    scenes(run.parent, NAMES)
-    stage = {"name": "last", "real_share": 0.5, "more": {"coco": 3}, "scenes": ["scenes"], "scenes_repeat": 2}
-    found = listed(list_of_stage(stage, run / "data.yaml", run.parent, run))
+    stage = {"name": "last", "real_share": 0.5, "more": {"coco": 3}, "scenes": ["wires"], "scenes_repeat": 2}
+    found = listed(list_of_stage(stage, run / "data.yaml", WIRES))
     assert len(found) == 6 + 3 + 4
-    assert sum(line.endswith("s1.jpg") for line in found) == 2
-    assert found == listed(list_of_stage(stage, run / "data.yaml", run.parent, run))  # drawn the same again
+    assert sum(line.endswith("wires/1.jpg") for line in found) == 2
+    assert found == listed(list_of_stage(stage, run / "data.yaml", WIRES))  # drawn the same again
 
 
-def test_scenes_with_other_classes_are_refused(run: Path) -> None:
-    scenes(run.parent, ("car", "person"))
-    with pytest.raises(Failure, match="its classes are not those"):
-        list_of_stage({"name": "last", "scenes": ["scenes"]}, run / "data.yaml", run.parent, run)
-
-
-def test_scenes_that_are_not_there(run: Path) -> None:
-    with pytest.raises(WrongUse, match="cannot be read"):
-        list_of_stage({"name": "last", "scenes": ["scenes"]}, run / "data.yaml", run.parent, run)
+def test_scenes_that_are_not_in_the_built_set(run: Path) -> None:
+    with pytest.raises(WrongUse, match="stage last wants stalls, which is not in the built set"):
+        list_of_stage({"name": "last", "scenes": ["stalls"]}, run / "data.yaml", WIRES)
 
 
 def test_history_tells_only_of_finished_stages(run: Path) -> None:
@@ -77,27 +70,27 @@ def test_history_tells_only_of_finished_stages(run: Path) -> None:
         {"name": name, "side_px": 640, "freeze_layers": 10, "lr": 1e-4} for name in ("a", "b")
     ]
     for stage in stages:
-        list_of_stage(stage, run / "data.yaml", run.parent, run)
+        list_of_stage({**stage, "scenes": ["wires"]}, run / "data.yaml", WIRES)
         (run / stage["name"]).mkdir()
         (run / stage["name"] / "results.csv").write_text("epoch,time,loss\n1,60.2,3\n2,121.9,2\n")
-    mark_done(run / "a", run / "data-a.yaml")
-    write_history(stages, run)
+    mark_done(run / "a", run / "data-a.yaml", WIRES)
+    write_history(stages, run, 0.5)
     rows = json.loads((run / "history.json").read_text())
     assert rows == [
         {
             "name": "a", "epochs": 2, "side_px": 640, "freeze_layers": 10, "lr": 1e-4,
-            "pictures": 12, "synthetic": 0, "average_with": "", "blend_base": 0.0, "seconds": 122,
+            "pictures": 14, "synthetic": 2, "average_with": "", "blend_base": 0.0, "distil": 0.5, "seconds": 122,
         }
     ]  # fmt: skip
 
 
 def test_a_stage_is_done_when_its_epochs_are_and_it_says_so(run: Path) -> None:
     stage = {"name": "a", "epochs": 8, "stop_after": 2}
-    list_of_stage(stage, run / "data.yaml", run.parent, run)
+    list_of_stage(stage, run / "data.yaml", WIRES)
     (run / "a").mkdir()
     (run / "a" / "results.csv").write_text("epoch,time\n1,60\n2,120\n")
     assert not is_done(stage, run / "a")
-    mark_done(run / "a", run / "data-a.yaml")
+    mark_done(run / "a", run / "data-a.yaml", WIRES)
     assert is_done(stage, run / "a")
     assert not is_done({**stage, "stop_after": 3}, run / "a")
 

@@ -10,8 +10,11 @@ import pytest
 import yaml
 
 from detector.errors import Failure, WrongUse
+from training.complete import Completion
 from training.importers.street import (
+    Added,
     SetRecipe,
+    as_regions,
     build,
     read_added,
     recipes_of,
@@ -24,6 +27,7 @@ from training.yolo_data import read_boxes, read_data_set
 TAXONOMY = load_taxonomy()
 PERSON, CAR, TRICYCLE, STALL = (TAXONOMY.names.index(n) for n in ("person", "car", "tricycle", "stall"))
 NOTHING = np.zeros((0, 5))
+N = len(TAXONOMY.names)
 
 
 def foreign_set(root: Path, names: str, train: dict[str, str], val: dict[str, str]) -> None:
@@ -50,35 +54,54 @@ def data_root(tmp_path: Path) -> Path:
     return root
 
 
-def guess(_: Path) -> np.ndarray:
-    """See a person, and a car where the tricycle is."""
-    return np.array([[PERSON, 0.1, 0.5, 0.1, 0.3], [CAR, 0.5, 0.5, 0.3, 0.3]], dtype=float)
+def guess(_: Path, labelled: frozenset[str]) -> Completion:
+    """Be sure of a person, and of a car where the tricycle is; doubt a car in a corner. Never asked of what is labelled."""
+    assert "person" not in labelled
+    sure = np.array([[PERSON, 0.1, 0.5, 0.1, 0.3], [CAR, 0.5, 0.5, 0.3, 0.3]], dtype=float)
+    return Completion(sure, np.array([[CAR, 0.9, 0.1, 0.1, 0.1]], dtype=float))
 
 
 RECIPES = (
     SetRecipe("vendors", repeat_with={"stall": 3}),
     SetRecipe("coco", repeat=2, complete=True),
 )
-ADDED = {("vendors", "v1.jpg"): np.array([[STALL, 0.2, 0.2, 0.1, 0.1]])}
+ADDED = Added({("vendors", "v1.jpg"): np.array([[STALL, 0.2, 0.2, 0.1, 0.1]])})
+
+
+def put_together(data_root: Path, tmp_path: Path, added: Added = ADDED, recipes=RECIPES):
+    return build(data_root, tmp_path / "scenes", tmp_path / "out", recipes, TAXONOMY, added, guess)
 
 
 def test_train_is_completed_and_val_only_translated(data_root: Path, tmp_path: Path) -> None:
-    added = {**ADDED, ("vendors", "t2.jpg"): np.array([[STALL, 0.9, 0.9, 0.1, 0.1]])}
-    census = build(data_root, tmp_path / "out", RECIPES, TAXONOMY, added, guess)
+    boxes = {**ADDED.boxes, ("vendors", "t2.jpg"): np.array([[STALL, 0.9, 0.9, 0.1, 0.1]])}
+    regions = {("vendors", "t2.jpg"): np.array([[-1, 0.1, 0.9, 0.1, 0.1]])}
+    census = put_together(data_root, tmp_path, Added(boxes, regions))
     out = tmp_path / "out"
-    t1 = read_boxes(out / "images/vendors/t1.jpg", 12)
-    assert t1[:, 0].tolist() == [STALL, PERSON, CAR]
-    t2 = read_boxes(out / "images/vendors/t2.jpg", 12)
-    assert t2[:, 0].tolist() == [TRICYCLE, STALL, PERSON]  # the guessed car lies in the tricycle
-    assert read_boxes(out / "images/vendors/v1.jpg", 12)[:, 0].tolist() == [STALL]  # as given
-    assert read_boxes(out / "images/coco/c1.jpg", 12)[:, 0].tolist() == [PERSON]  # complete: no guesses
+    everything = 2 * N + 1
+    t1 = read_boxes(out / "images/vendors/t1.jpg", everything)
+    assert t1[:, 0].tolist() == [STALL, PERSON, CAR, N + CAR]
+    t2 = read_boxes(out / "images/vendors/t2.jpg", everything)
+    assert t2[:, 0].tolist() == [
+        TRICYCLE,
+        STALL,
+        PERSON,
+        N + CAR,
+        2 * N,
+    ]  # the guessed car lies in the tricycle
+    assert read_boxes(out / "images/vendors/v1.jpg", N)[:, 0].tolist() == [STALL]  # as given
+    assert read_boxes(out / "images/coco/c1.jpg", N)[:, 0].tolist() == [PERSON]  # complete: no guesses
     assert census.boxes["added"] == {"stall": 1}
-    assert census.boxes["pseudo"] == {"person": 2, "car": 1}
+    assert census.boxes["completed"] == {"person": 2, "car": 1}
+    assert census.boxes["ignored"] == {"car": 2, "*": 1}
     assert census.boxes["val"] == {"stall": 1}
 
 
+def test_regions_to_ignore_have_indices_behind_the_classes() -> None:
+    assert as_regions(np.array([[CAR, 0, 0, 1, 1], [-1, 0, 0, 1, 1.0]]), N)[:, 0].tolist() == [N + CAR, 2 * N]
+
+
 def test_val_pictures_are_never_listed_for_training(data_root: Path, tmp_path: Path) -> None:
-    census = build(data_root, tmp_path / "out", RECIPES, TAXONOMY, ADDED, guess)
+    census = put_together(data_root, tmp_path)
     train = (tmp_path / "out/train.txt").read_text().split()
     val = (tmp_path / "out/val.txt").read_text().split()
     assert not set(train) & set(val)
@@ -88,26 +111,38 @@ def test_val_pictures_are_never_listed_for_training(data_root: Path, tmp_path: P
     assert census.listed == 6
 
 
+def test_rendered_pictures_come_from_the_scratch_folder_and_only_their_train_list(
+    data_root: Path, tmp_path: Path
+) -> None:
+    foreign_set(tmp_path / "scenes/wires", "[flying_wire]", {"w": "0 0.5 0.5 0.2 0.2\n"}, {"never": ""})
+    wires = SetRecipe("wires", rendered=True, labelled=frozenset({"flying_wire"}))
+    census = put_together(data_root, tmp_path, Added(), [wires])
+    assert census.pictures == {"wires/train": 1}
+    found = read_boxes(tmp_path / "out/images/wires/w.jpg", 2 * N + 1)[:, 0].tolist()
+    assert found == [TAXONOMY.names.index("flying_wire"), PERSON, CAR, N + CAR]
+
+
 def test_the_built_set_reads_as_a_data_set(data_root: Path, tmp_path: Path) -> None:
-    build(data_root, tmp_path / "out", RECIPES, TAXONOMY, ADDED, guess)
+    put_together(data_root, tmp_path)
     data = read_data_set(tmp_path / "out/data.yaml", "train")
-    assert data.names == TAXONOMY.names
+    assert data.names[:N] == TAXONOMY.names
+    assert data.names[N + CAR] == "ignore car"
     assert all(picture.is_file() for picture in data.pictures)
-    assert "path" not in yaml.safe_load(
-        (tmp_path / "out/data.yaml").read_text()
-    )  # ultralytics reads it otherwise
+    document = yaml.safe_load((tmp_path / "out/data.yaml").read_text())
+    assert "path" not in document  # ultralytics reads it otherwise
+    assert document["classes"] == N
 
 
 def test_added_boxes_of_an_unknown_picture_are_refused(data_root: Path, tmp_path: Path) -> None:
-    added = {("vendors", "gone.jpg"): np.array([[STALL, 0.5, 0.5, 0.1, 0.1]])}
+    added = Added({("vendors", "gone.jpg"): np.array([[STALL, 0.5, 0.5, 0.1, 0.1]])})
     with pytest.raises(Failure, match=r"gone\.jpg"):
-        build(data_root, tmp_path / "out", RECIPES, TAXONOMY, added, guess)
+        put_together(data_root, tmp_path, added)
 
 
 def test_an_unknown_class_stops_the_import(data_root: Path, tmp_path: Path) -> None:
     foreign_set(data_root / "odd", "[zeppelin]", {"z": "0 0.5 0.5 0.1 0.1\n"}, {"y": ""})
     with pytest.raises(WrongUse, match="zeppelin"):
-        build(data_root, tmp_path / "out", [SetRecipe("odd")], TAXONOMY, {}, guess)
+        put_together(data_root, tmp_path, Added(), [SetRecipe("odd")])
 
 
 def test_guesses_that_a_label_covers_are_dropped() -> None:

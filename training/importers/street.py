@@ -1,9 +1,12 @@
 # mypy: disable-error-code="import-untyped"
 """Put the training set together: foreign sets in YOLO layout -> one set with the project's classes.
 
-The train and val lists of every set are kept as they were given. Train pictures get the base model's
-confident people and vehicles where their set does not label them; val labels are only translated, never added
-to.
+The train and val lists of every set are kept as they were given. Train pictures get what a model is sure of
+where their set does not label it, and ignored regions where it is not sure; val labels are only translated,
+never added to.
+
+In the label files an ignored region has the class index `classes + c` (for class c) or `2 * classes` (for
+every class), see `training.loss`; data.yaml names these indices too, so that ultralytics reads the files.
 """
 
 from __future__ import annotations
@@ -19,8 +22,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import yaml
+from tqdm import tqdm
 
 from detector.errors import Failure
+from training.complete import NOTHING, Completion
 from training.labels import Taxonomy
 from training.yolo_data import DataSet, label_path_of, read_boxes, read_data_set
 
@@ -29,7 +34,18 @@ Boxes = npt.NDArray[np.float64]
 
 NO_BOXES: Boxes = np.zeros((0, 5))
 
-PseudoLabeller = Callable[[Path], Boxes]
+EVERY_CLASS = "*"
+
+Complete = Callable[[Path, frozenset[str]], Completion]
+"""Picture, classes that its set labels -> what is missing, and what is not sure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What people of this project added, by (set, picture): boxes, and regions to ignore (class -1: all)."""
+
+    boxes: Mapping[tuple[str, str], Boxes] = field(default_factory=dict)
+    ignored: Mapping[tuple[str, str], Boxes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +56,18 @@ class SetRecipe:
         folder: its folder below the data root.
         repeat: how often each train picture is listed.
         repeat_with: class name to how often a train picture showing it is listed instead.
-        complete: people and vehicles are labelled, so no pseudo-labels are wanted.
+        complete: every class is labelled, so nothing is to be completed.
+        rendered: made by training/scenes: it lies in the scratch folder, its val list is left out, and only
+            the classes in `labelled` are labelled everywhere.
+        labelled: see rendered; of a foreign set it is what its class names say.
     """
 
     folder: str
     repeat: int = 1
     repeat_with: Mapping[str, int] = field(default_factory=dict)
     complete: bool = False
+    rendered: bool = False
+    labelled: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -58,7 +79,7 @@ class Census:
     boxes: dict[str, Counter[str]] = field(default_factory=dict)
 
     def count(self, kind: str, boxes: Boxes, names: tuple[str, ...]) -> None:
-        """Add boxes under `kind` (given, pseudo, added, val)."""
+        """Add boxes under `kind` (given, added, completed, ignored, val); class -1 is the last of `names`."""
         self.boxes.setdefault(kind, Counter()).update(names[int(index)] for index in boxes[:, 0])
 
 
@@ -72,6 +93,8 @@ def recipes_of(document: Mapping[str, Any]) -> tuple[SetRecipe, ...]:
             if "repeat_with" in entry
             else {},
             complete=bool(entry.get("complete", False)),
+            rendered=bool(entry.get("rendered", False)),
+            labelled=frozenset(entry.get("labelled", ())),
         )
         for entry in document["set"]
     )
@@ -79,11 +102,12 @@ def recipes_of(document: Mapping[str, Any]) -> tuple[SetRecipe, ...]:
 
 def build(
     data_root: Path,
+    scenes_root: Path,
     work: Path,
     recipes: Iterable[SetRecipe],
     taxonomy: Taxonomy,
-    added: Mapping[tuple[str, str], Boxes],
-    pseudo: PseudoLabeller,
+    added: Added,
+    complete: Complete,
 ) -> Census:
     """Write work/{images,labels}/<set>/, train.txt, val.txt and data.yaml; count what went in.
 
@@ -92,18 +116,21 @@ def build(
     """
     shutil.rmtree(work / "labels", ignore_errors=True)
     census, lines = Census(), {"train": list[str](), "val": list[str]()}
-    waiting = set(added)
+    waiting = {*added.boxes, *added.ignored}
     for recipe in recipes:
-        for split in ("train", "val"):
-            data = read_data_set(data_root / recipe.folder / "data.yaml", split)
+        for split in ("train",) if recipe.rendered else ("train", "val"):
+            root = scenes_root if recipe.rendered else data_root
+            data = read_data_set(root / recipe.folder / "data.yaml", split)
             classes = _class_indices(data, taxonomy)
-            for picture in data.pictures:
+            named = frozenset(taxonomy.names[index] for index in classes if index is not None)
+            carried = recipe.labelled if recipe.rendered else named
+            for picture in tqdm(data.pictures, desc=f"{recipe.folder}/{split}", leave=False, disable=None):
+                key = (recipe.folder, picture.name)
+                waiting.discard(key)
                 own = translate(read_boxes(picture, len(data.names)), classes)
-                extra = added.get((recipe.folder, picture.name), NO_BOXES)
-                waiting.discard((recipe.folder, picture.name))
                 if split == "train":
-                    guessed = NO_BOXES if recipe.complete else pseudo(picture)
-                    own = _completed(own, extra, guessed, taxonomy, census)
+                    guessed = NOTHING if recipe.complete else complete(picture, carried)
+                    own = _completed(own, key, added, guessed, taxonomy, census)
                 else:
                     census.count("val", own, taxonomy.names)
                 census.pictures[f"{recipe.folder}/{split}"] += 1
@@ -116,12 +143,29 @@ def build(
     return census
 
 
-def _completed(own: Boxes, extra: Boxes, guessed: Boxes, taxonomy: Taxonomy, census: Census) -> Boxes:
-    """Give the boxes of a train picture: as labelled, added by us, and guessed where neither is."""
-    guessed = without_doubles(guessed, np.concatenate([own, extra]))
-    for kind, boxes in (("given", own), ("added", extra), ("pseudo", guessed)):
+def _completed(
+    own: Boxes, key: tuple[str, str], added: Added, guessed: Completion, taxonomy: Taxonomy, census: Census
+) -> Boxes:
+    """Give a train picture's boxes: as labelled, added by us, guessed where neither is; then the ignored."""
+    extra, unsure = added.boxes.get(key, NO_BOXES), added.ignored.get(key, NO_BOXES)
+    real = np.concatenate([own, extra])
+    sure = without_doubles(guessed.sure, real)
+    for kind, boxes in (("given", own), ("added", extra), ("completed", sure)):
         census.count(kind, boxes, taxonomy.names)
-    return np.concatenate([own, extra, guessed])
+    doubtful = without_doubles(guessed.ignored, np.concatenate([real, sure]))
+    census.count("ignored", np.concatenate([doubtful, unsure]), (*taxonomy.names, EVERY_CLASS))
+    return np.concatenate([real, sure, as_regions(np.concatenate([doubtful, unsure]), len(taxonomy.names))])
+
+
+def as_regions(boxes: Boxes, classes: int) -> Boxes:
+    """Give regions to ignore their class index in the label file: c + classes; 2 x classes for every class.
+
+    >>> as_regions(np.array([[3.0, 0.5, 0.5, 1, 1], [-1, 0.5, 0.5, 1, 1]]), 13)[:, 0].tolist()
+    [16.0, 26.0]
+    """
+    regions = boxes.copy()
+    regions[:, 0] = np.where(boxes[:, 0] < 0, 2 * classes, boxes[:, 0] + classes)
+    return regions
 
 
 def translate(boxes: Boxes, classes: tuple[int | None, ...]) -> Boxes:
@@ -151,11 +195,15 @@ def without_doubles(guessed: Boxes, real: Boxes, iou_max: float = 0.45, inside_m
 
 
 def read_added(path: Path, taxonomy: Taxonomy) -> dict[tuple[str, str], Boxes]:
-    """Read our own added boxes: (set, picture) to boxes; csv of set, picture, split, class, x, y, w, h."""
+    """Read our own added boxes: (set, picture) to boxes; csv of set, picture, split, class, x, y, w, h.
+
+    The class "*" of a region to ignore becomes -1.
+    """
     found: dict[tuple[str, str], list[list[float]]] = {}
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            box = [float(taxonomy.names.index(row["class"])), *(float(row[key]) for key in "xywh")]
+            label = -1 if row["class"] == EVERY_CLASS else taxonomy.names.index(row["class"])
+            box = [float(label), *(float(row[key]) for key in "xywh")]
             found.setdefault((row["set"], row["picture"]), []).append(box)
     return {key: np.array(rows) for key, rows in found.items()}
 
@@ -174,7 +222,7 @@ def _class_indices(data: DataSet, taxonomy: Taxonomy) -> tuple[int | None, ...]:
 
 
 def _times(recipe: SetRecipe, boxes: Boxes, taxonomy: Taxonomy) -> int:
-    shown = {taxonomy.names[int(index)] for index in boxes[:, 0]}
+    shown = {taxonomy.names[int(index)] for index in boxes[:, 0] if index < len(taxonomy.names)}
     return max([recipe.repeat, *(times for name, times in recipe.repeat_with.items() if name in shown)])
 
 
@@ -194,5 +242,7 @@ def _place(picture: Path, folder: str, work: Path, boxes: Boxes) -> str:
 def _write_lists(work: Path, taxonomy: Taxonomy, train_list: list[str], val_list: list[str]) -> None:
     (work / "train.txt").write_text("".join(train_list), encoding="utf-8")
     (work / "val.txt").write_text("".join(val_list), encoding="utf-8")
-    document = {"train": "train.txt", "val": "val.txt", "names": dict(enumerate(taxonomy.names))}
+    ignored = [f"ignore {name}" for name in (*taxonomy.names, EVERY_CLASS)]
+    names = dict(enumerate([*taxonomy.names, *ignored]))
+    document = {"train": "train.txt", "val": "val.txt", "names": names, "classes": len(taxonomy.names)}
     (work / "data.yaml").write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
