@@ -14,14 +14,15 @@ Only data.yaml, the lists and labels/ are needed for reading: any YOLO set will 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import tempfile
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -40,6 +41,8 @@ from training.yolo_data import (
     parse_line,
     read_names,
 )
+
+LOG = logging.getLogger(__name__)
 
 SAMPLES_FILE = "samples.jsonl"
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -120,9 +123,7 @@ def write_set(
     for sample, target in zip(samples, placed, strict=True):
         _place(sample.path, target.path, place)
         _write_labels(target, names)
-    write_lists(folder, placed, names)
-    if manifest is not None:
-        write_text(folder / FILE_NAME, toml_of(with_counts(manifest, placed)))
+    write_lists(folder, placed, names, manifest)
     return placed
 
 
@@ -144,34 +145,49 @@ def target_names(samples: Iterable[Sample]) -> list[str]:
     return names
 
 
-def write_lists(folder: Path, samples: Sequence[Sample], names: Sequence[str]) -> None:
-    """Write data.yaml, the lists and samples.jsonl; each file is replaced at once.
+def write_lists(
+    folder: Path, samples: Sequence[Sample], names: Sequence[str], manifest: Manifest | None = None
+) -> None:
+    """Write data.yaml, the lists, samples.jsonl and dataset.toml; all are made before the first is replaced.
 
-    Lists that are empty are written too: a val that is missing and one that is empty are not the same fault.
+    A val that is empty is written too: one that is missing and one that is empty are not the same fault.
     """
     document: dict[str, Any] = {}
+    texts: dict[str, str] = {SAMPLES_FILE: "".join(_extra_line(folder, sample) for sample in samples)}
     for split in SPLITS:
         listed = [sample for sample in samples if sample.split == split]
         if listed or split != "test":
             lines = (f"./{sample.path.relative_to(folder).as_posix()}\n" for sample in listed)
-            write_text(folder / f"{split}.txt", "".join(lines))
+            texts[f"{split}.txt"] = "".join(lines)
             document[split] = f"{split}.txt"
     document["names"] = dict(enumerate(names))
-    write_text(folder / SAMPLES_FILE, "".join(_extra_line(folder, sample) for sample in samples))
-    write_text(folder / "data.yaml", yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+    texts["data.yaml"] = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    if manifest is not None:
+        texts[FILE_NAME] = toml_of(with_counts(manifest, samples))
+    _write_texts(folder, texts)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old one or the new one, never a part."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+def _write_texts(folder: Path, texts: Mapping[str, str]) -> None:
+    try:
+        for name, text in texts.items():
+            (folder / f"{name}.part").write_text(text, encoding="utf-8")
+        for name in texts:
+            (folder / f"{name}.part").replace(folder / name)
+    except OSError as error:
+        raise Failure(f"{folder}: its lists cannot be written ({error.strerror}).") from error
+    finally:
+        for name in texts:
+            (folder / f"{name}.part").unlink(missing_ok=True)
 
 
-def read_set(folder: Path) -> StoredSet:
+def read_set(folder: Path, *, lenient: bool = False) -> StoredSet:
     """Read a set: data.yaml, every list it has, and what lies beside.
 
     Sizes come from samples.jsonl; a picture that is not in it is opened.
+
+    Args:
+        folder: of the set.
+        lenient: leave out pictures whose file or labels are at fault instead of stopping; each is logged.
 
     Raises:
         WrongUse: there is no data.yaml, or a list is missing.
@@ -188,8 +204,8 @@ def read_set(folder: Path) -> StoredSet:
     for picture in extras:  # pictures that no list holds yet
         splits.setdefault(picture, None)
     with ThreadPoolExecutor() as pool:  # a picture without an entry in samples.jsonl is decoded for its size
-        samples = pool.map(lambda item: _sample(item[0], item[1], names, extras.get(item[0])), splits.items())
-        found = tuple(samples)
+        read = partial(_sample_or_none if lenient else _sample, names=names, extras=extras)
+        found = tuple(sample for sample in pool.map(read, splits, splits.values()) if sample)
     manifest_path = folder / FILE_NAME
     manifest = read_manifest(manifest_path) if manifest_path.is_file() else None
     return StoredSet(folder, names, found, manifest)
@@ -216,7 +232,20 @@ def read_extras(folder: Path) -> dict[str, _Extra]:
     return found
 
 
-def _sample(picture: Path, split: Split | None, names: tuple[str, ...], extra: _Extra | None) -> Sample:
+def _sample_or_none(
+    picture: Path, split: Split | None, names: tuple[str, ...], extras: Mapping[Path, _Extra]
+) -> Sample | None:
+    try:
+        return _sample(picture, split, names, extras)
+    except Failure as failure:
+        LOG.warning("left out: %s", failure)
+        return None
+
+
+def _sample(
+    picture: Path, split: Split | None, names: tuple[str, ...], extras: Mapping[Path, _Extra]
+) -> Sample:
+    extra = extras.get(picture)
     size_px = extra.size_px if extra else size_of(picture)
     boxes = read_labelled(picture, names, size_px)
     if extra is None:
@@ -328,8 +357,3 @@ def _row(box: LabelledBox, sample: Sample, names: Sequence[str]) -> str:
     centre = ((left + right) / 2 / width, (top + bottom) / 2 / height)
     values = (*centre, (right - left) / width, (bottom - top) / height)
     return f"{index} {' '.join(f'{value:.6f}' for value in values)}\n"
-
-
-def scenes_of(samples: Iterable[Sample]) -> Counter[str]:
-    """Count the pictures of every scene that has a name."""
-    return Counter(sample.scene for sample in samples if sample.scene)
