@@ -124,28 +124,41 @@ class ClassScore:
         return hits / max(int(kept.sum()), 1), hits / max(self.n, 1)
 
 
-def score_classes(
-    pictures: Sequence[LabelledPicture], names: Mapping[int, str], sizes: SizeRange = ALL_SIZES
-) -> dict[str, ClassScore]:
-    """Score every class of `names` (index to name) that has at least one labelled box of those sizes.
+def score_classes(pictures: Sequence[LabelledPicture], names: Mapping[int, str]) -> dict[str, ClassScore]:
+    """Score every class of `names` (index to name) that has at least one labelled box.
 
     A found box on no labelled box, of which as much as the IoU asked for lies in an ignored region of its
     class, is neither a hit nor a false alarm.
 
     Source: COCO detection evaluation, 100 boxes per picture; ignored regions are its `iscrowd`.
     """
-    evaluator = _evaluator(pictures, names, sizes)
+    evaluator = _evaluator(pictures, names, (ALL_SIZES,))
     with contextlib.redirect_stdout(io.StringIO()):
         evaluator.evaluate()
         evaluator.accumulate()
     precision = evaluator.eval["precision"]  # IoU, recall, class, area, maxDets
     scores = {}
     for column, category in enumerate(evaluator.params.catIds):
-        matches = _matches_of(evaluator, column, len(pictures))
+        matches = _matches_of(evaluator.evalImgs[column * len(pictures) : (column + 1) * len(pictures)])
         if n := int(matches.labelled.sum()):
             curve = precision[:, :, column, 0, -1]
             scores[names[category]] = ClassScore(float(curve[0].mean()), float(curve.mean()), n, matches)
     return scores
+
+
+def match(
+    pictures: Sequence[LabelledPicture], label: int, sizes: Sequence[SizeRange] = (ALL_SIZES,)
+) -> list[Matches]:
+    """Match the boxes of one class at IoU 0.5, once for each range of sizes; all measure the same thing.
+
+    Source: as `score_classes`.
+    """
+    evaluator = _evaluator(pictures, {label: ""}, sizes)
+    evaluator.params.iouThrs = np.array([0.5])
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluator.evaluate()
+    count = len(pictures)
+    return [_matches_of(evaluator.evalImgs[at * count : (at + 1) * count]) for at in range(len(sizes))]
 
 
 def pool(parts: Sequence[Matches]) -> Matches:
@@ -195,7 +208,7 @@ def average_precisions(matches: Matches, weights: Floats) -> Floats:
     """
     order = np.argsort(-matches.score, kind="mergesort")
     picture, hit = matches.picture[order], matches.hit[order]
-    before = np.cumsum(hit) - hit  # hits before each box: the row of the first hit at or after it
+    before = np.cumsum(hit, dtype=np.int64) - hit.astype(np.int64)  # row of the first hit from a box on
     counted = before < hit.sum()
     shape = (int(hit.sum()), weights.shape[1])
     boxes, hits = np.zeros(shape), np.zeros(shape)
@@ -254,14 +267,16 @@ def operating_threshold(
     return min(float(score[best]), ceiling)
 
 
-def _evaluator(pictures: Sequence[LabelledPicture], names: Mapping[int, str], sizes: SizeRange) -> Any:
+def _evaluator(
+    pictures: Sequence[LabelledPicture], names: Mapping[int, str], sizes: Sequence[SizeRange]
+) -> Any:
     truth, found = _coco_pair(pictures, names)
-    if sizes.of == "height":
+    if sizes[0].of == "height":
         for annotation in (*truth.anns.values(), *found.anns.values()):
             annotation["area"] = annotation["bbox"][3]
     evaluator = COCOeval(truth, found, "bbox")
-    evaluator.params.areaRng = [[sizes.low, sizes.high]]
-    evaluator.params.areaRngLbl = [sizes.name]
+    evaluator.params.areaRng = [[one.low, one.high] for one in sizes]
+    evaluator.params.areaRngLbl = [one.name for one in sizes]
     return evaluator
 
 
@@ -284,6 +299,7 @@ def _coco_pair(pictures: Sequence[LabelledPicture], names: Mapping[int, str]) ->
         {"image_id": i, "category_id": int(c), "bbox": _xywh(box), "score": float(s)}
         for i, p in enumerate(pictures, 1)
         for box, s, c in zip(p.found_xyxy, p.found_score, p.found_class, strict=True)
+        if int(c) in names
     ]
     for number, annotation in enumerate(truth.dataset["annotations"], 1):
         annotation["id"] = number
@@ -302,14 +318,14 @@ def _truth_rows(picture: LabelledPicture, names: Mapping[int, str]) -> list[tupl
     rows = [(box, int(c), 0) for box, c in zip(picture.truth_xyxy, picture.truth_class, strict=True)]
     for box, c in zip(picture.ignore_xyxy, picture.ignore_class, strict=True):
         rows += [(box, one, 1) for one in (names if c == EVERY_CLASS else [int(c)])]
-    return rows
+    return [row for row in rows if row[1] in names]
 
 
-def _matches_of(evaluator: Any, column: int, pictures: int) -> Matches:
-    """Collect the matches at IoU 0.5 of one class; boxes that count as neither are left out."""
+def _matches_of(entries: Sequence[Any]) -> Matches:
+    """Collect the matches of one class at IoU 0.5, an entry a picture, without boxes that count as neither."""
     picture, score, hit = [], [], []
-    labelled = np.zeros(pictures, np.int64)
-    for index, entry in enumerate(evaluator.evalImgs[column * pictures : (column + 1) * pictures]):
+    labelled = np.zeros(len(entries), np.int64)
+    for index, entry in enumerate(entries):
         if entry is None:
             continue
         labelled[index] = int((np.asarray(entry["gtIgnore"]) == 0).sum())

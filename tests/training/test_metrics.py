@@ -24,6 +24,7 @@ from training.metrics import (
     average_precisions,
     bootstrap_interval,
     draws,
+    match,
     operating_threshold,
     score_classes,
 )
@@ -275,9 +276,17 @@ def test_sizes_split_the_labelled_boxes_and_forgive_what_is_outside() -> None:
     picture = LabelledPicture(
         (640, 480), truth, np.array([7, 7]), found, np.array([0.9, 0.8]), np.array([7, 7])
     )
-    small = score_classes([picture], NAMES, SizeRange("small", 0, 32**2))["stall"]
-    large = score_classes([picture], NAMES, SizeRange("large", 96**2, 1e10))["stall"]
-    assert (small.n, small.ap50, *small.precision_recall(0)) == pytest.approx((1, 1.0, 1.0, 1.0))
-    assert (large.n, large.ap50, *large.precision_recall(0)) == pytest.approx((1, 0.0, 0.0, 0.0))
-    low = score_classes([picture], NAMES, SizeRange("low", 0, 50, "height"))["stall"]
-    assert (low.n, low.ap50) == pytest.approx((1, 1.0))
+    small, large = match([picture], 7, (SizeRange("small", 0, 32**2), SizeRange("large", 96**2)))
+    assert (small.labelled.tolist(), small.score.tolist(), small.hit.tolist()) == ([1], [0.9], [True])
+    assert (large.labelled.tolist(), large.score.tolist(), large.hit.tolist()) == ([1], [0.8], [False])
+    (low,) = match([picture], 7, (SizeRange("low", 0, 50, "height"),))
+    assert (low.labelled.tolist(), low.score.tolist()) == ([1], [0.9])
+
+
+@pytest.mark.parametrize("seed", [8, 9])
+def test_matches_of_all_sizes_are_those_that_are_scored(seed: int) -> None:
+    pictures = some_pictures(seed)
+    (ours,) = match(pictures, 7)
+    scored = score_classes(pictures, NAMES)["stall"].matches
+    for name in ("picture", "score", "hit", "labelled"):
+        assert getattr(ours, name).tolist() == getattr(scored, name).tolist()

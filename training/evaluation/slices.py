@@ -1,0 +1,102 @@
+"""The same figures on parts of the pictures or boxes: where a model is good, and where it is not. Pure.
+
+size    COCO's small, medium and large by area, in pixels of the pictures as they are
+height  by height of the box in pixels
+light   bright or dark: mean luminance of the picture from DARK_BELOW on, or below. It stands for day and
+        night where no clock was recorded; a picture in deep shade counts as dark.
+set     by source
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from training.evaluation.intervals import ap_interval, recall_interval
+from training.evaluation.lists import ValList
+from training.labels import Taxonomy
+from training.metrics import Matches, SizeRange, average_precision, draws, match
+
+DARK_BELOW = 80.0
+"""Of 255. Below it lie the pictures of cn_garbage_bins taken at night (looked at one by one)."""
+
+SIZES = (
+    SizeRange("small (under 32x32 px)", 0, 32**2),
+    SizeRange("medium", 32**2, 96**2),
+    SizeRange("large (over 96x96 px)", 96**2, 1e10),
+)
+HEIGHTS = (
+    SizeRange("under 32 px", 0, 32, "height"),
+    SizeRange("32 to 96 px", 32, 96, "height"),
+    SizeRange("96 to 256 px", 96, 256, "height"),
+    SizeRange("over 256 px", 256, 1e10, "height"),
+)
+
+Row = dict[str, Any]
+
+
+def measure_slices(
+    lists: Sequence[ValList], taxonomy: Taxonomy, score_min: Mapping[str, float], rounds: int = 1000
+) -> dict[str, dict[str, dict[str, Row]]]:
+    """Give slice -> value -> class -> {n, ap50, ap50_low, ap50_high, recall, recall_low, recall_high}.
+
+    A class without a labelled box in a part is left out of it.
+
+    Args:
+        lists: val lists, looked at.
+        taxonomy: the project's classes.
+        score_min: operating threshold of each class, for recall; other classes are left out.
+        rounds: of the bootstrap.
+    """
+    slices: dict[str, dict[str, dict[str, Row]]] = {}
+    for label, name in enumerate(taxonomy.names):
+        carrying = [entry for entry in lists if name in entry.carried]
+        if name not in score_min or not carrying:
+            continue
+        for (kind, value), (ranked, at_work) in _parts(carrying, label).items():
+            part = slices.setdefault(kind, {}).setdefault(value, {})
+            if ranked.labelled.sum():
+                part[name] = _row(ranked, at_work, score_min[name], rounds)
+    return slices
+
+
+def _parts(lists: Sequence[ValList], label: int) -> dict[tuple[str, str], tuple[Matches, Matches]]:
+    """Give (slice, value) -> the matches of one class: of all boxes, and as at work."""
+    pictures = [picture for entry in lists for picture in entry.pictures]
+    at_work = [picture for entry in lists for picture in entry.at_work]
+    parts: dict[tuple[str, str], tuple[Matches, Matches]] = {}
+    for kind, sizes in (("size", SIZES), ("height", HEIGHTS)):
+        both = zip(sizes, match(pictures, label, sizes), match(at_work, label, sizes), strict=True)
+        parts |= {(kind, one.name): (ranked, working) for one, ranked, working in both}
+    (ranked,), (working,) = match(pictures, label), match(at_work, label)
+    for (kind, value), chosen in _groups(lists).items():
+        parts[kind, value] = ranked.of(chosen), working.of(chosen)
+    return parts
+
+
+def _groups(lists: Sequence[ValList]) -> dict[tuple[str, str], npt.NDArray[np.int64]]:
+    """Give (slice, value) -> numbers of the pictures of all lists that belong."""
+    light = np.array([value for entry in lists for value in entry.light])
+    folder = np.array([entry.folder for entry in lists for _ in entry.files])
+    groups = {("light", "bright"): light >= DARK_BELOW, ("light", "dark"): light < DARK_BELOW}
+    groups |= {("set", entry.folder): folder == entry.folder for entry in lists}
+    return {key: np.flatnonzero(belongs) for key, belongs in groups.items()}
+
+
+def _row(ranked: Matches, at_work: Matches, limit: float, rounds: int) -> Row:
+    weights = draws(len(ranked.labelled), rounds)
+    n = int(ranked.labelled.sum())
+    low, high = ap_interval(ranked, weights)
+    recall_low, recall_high = recall_interval(at_work, limit, weights)
+    figures = {
+        "ap50": average_precision(ranked.score, ranked.hit, n),
+        "ap50_low": low,
+        "ap50_high": high,
+        "recall": float(at_work.hit[at_work.score >= limit].sum()) / n,
+        "recall_low": recall_low,
+        "recall_high": recall_high,
+    }
+    return {"n": n, **{key: round(value, 4) for key, value in figures.items()}}

@@ -1,0 +1,71 @@
+"""Where a class's score becomes an alarm: the threshold of each class, at a stated precision. Pure.
+
+A class takes the threshold of best F1 among those whose precision on the val lists is at least PRECISION_MIN
+(`training.metrics.operating_threshold`), rounded down to a hundredth, between FLOOR and CEILING: a tracker
+and a rule with a dwell follow, which bear a false box better than a missing one. `basis` says what decided:
+
+    precision   the stated precision is reached
+    f1          no threshold reaches it with half the recall of best F1: that of best F1 is taken
+    ceiling     the threshold wanted is above CEILING
+    kin         too few boxes: chosen on those of all classes alike
+    few         too few boxes of all of them: THRESHOLD_OF_FEW
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from training.metrics import ClassScore, Matches, operating_threshold, pool
+
+PRECISION_MIN = 0.8
+FLOOR, CEILING = 0.15, 0.45
+FEW_BOXES = 30
+THRESHOLD_OF_FEW = 0.30
+"""What a class with fewer labelled boxes than FEW_BOXES gets: chosen on them it would be noise."""
+KINDRED = (("car", "bus", "truck"), ("motorcycle", "bicycle"))
+"""Classes that are alike: one with few boxes gets the threshold chosen on the boxes of all its kin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """One class's.
+
+    Args:
+        score_min: from this score on a box is taken.
+        basis: what decided, see the module.
+    """
+
+    score_min: float
+    basis: str
+
+
+def choose(name: str, scores: Mapping[str, ClassScore], precision_min: float = PRECISION_MIN) -> Threshold:
+    """Choose the threshold of a class, on its own boxes or, if they are few, on those of its kin.
+
+    Args:
+        name: the class.
+        scores: every class that was scored, from boxes as at run time.
+        precision_min: the precision asked for.
+    """
+    kin = [name]
+    if scores[name].n < FEW_BOXES:
+        kin = [other for group in KINDRED if name in group for other in group if other in scores] or kin
+    if sum(scores[other].n for other in kin) < FEW_BOXES:
+        return Threshold(THRESHOLD_OF_FEW, "few")
+    matches = pool([scores[other].matches for other in kin])
+    wanted = operating_threshold(matches, precision_min, FLOOR, 1.0)
+    score_min = math.floor(min(wanted, CEILING) * 100) / 100
+    if len(kin) > 1:
+        return Threshold(score_min, "kin")
+    if wanted > CEILING:
+        return Threshold(score_min, "ceiling")
+    reached = precision_at(matches, wanted) >= precision_min
+    return Threshold(score_min, "precision" if reached else "f1")
+
+
+def precision_at(matches: Matches, score_min: float) -> float:
+    """Give the share of hits among the boxes of at least `score_min`, 0 without any."""
+    kept = matches.score >= score_min
+    return float(matches.hit[kept].sum()) / max(int(kept.sum()), 1)
