@@ -15,6 +15,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "run": ("ingest.cli:run", "analyse one source and print its cases"),
     "serve": ("ingest.cli:serve", "serve the API and the page, analyse every camera of a site"),
     "detect": ("detector.cli:detect", "boxes of pictures"),
+    "dataset": (
+        "training.dataset.cli:dataset",
+        "labelled pictures: import, check, stats, split, show, export",
+    ),
     "evaluate": ("training.cli:evaluate", "accuracy of a model on a labelled data set"),
     "train": ("training.cli:train", "fine-tune a model from a TOML config"),
     "export": ("training.cli:export", "turn trained weights into the files the runtime reads"),
