@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -25,34 +23,15 @@ from ultralytics import YOLO
 from ultralytics import __version__ as ultralytics_version
 
 from detector.errors import Failure
+from detector.types import FloatArray
 from training.network import as_plain
+from training.parity import SCORE_MIN, Parity, compare_outputs, openvino_infer
 
 OPSET = 17
 SMALLEST_HALVED = 256
 """Tensors with fewer elements stay fp32: biases and shape constants, nothing to gain."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Parity:
-    """How far the ONNX file is from the checkpoint it came from, over some pictures.
-
-    Args:
-        pictures: how many were compared.
-        boxes: candidate boxes whose score in either is at least `score_min`.
-        score_min: see boxes.
-        box_px_max: largest difference of a box coordinate, pixels of the network's input.
-        box_px_mean: mean of the same.
-        score_max: largest difference of a class score.
-    """
-
-    pictures: int
-    boxes: int
-    score_min: float
-    box_px_max: float
-    box_px_mean: float
-    score_max: float
 
 
 def load_checkpoint(weights: Path) -> Any:
@@ -84,7 +63,7 @@ def export_onnx(weights: Path, target: Path, side_px: int) -> None:
         slim = Path(scratch) / "model.pt"
         save_slim(wrapped.model, slim, side_px)
         written = YOLO(str(slim), task="detect").export(
-            format="onnx", imgsz=side_px, dynamic=True, simplify=False, opset=OPSET, nms=False, device="cpu"
+            format="onnx", imgsz=side_px, dynamic=True, simplify=False, opset=OPSET, nms=None, device="cpu"
         )
         graph = onnx.load(written)
         unfused = load_checkpoint(slim).model
@@ -171,59 +150,17 @@ def save_slim(model: Any, target: Path, side_px: int) -> None:
 
 
 def measure_parity(
-    weights: Path, onnx_path: Path, pictures: Sequence[Path], side_px: int, score_min: float = 0.25
+    weights: Path, onnx_path: Path, pictures: Iterable[Path], side_px: int, score_min: float = SCORE_MIN
 ) -> Parity:
     """Run checkpoint and ONNX file on the same pictures and give the differences.
 
     Raises:
-        Failure: no picture can be read.
+        Failure: there is no picture, or one cannot be read.
     """
     model = load_checkpoint(weights).model
-    session = _open_onnx(onnx_path)
-    boxes, pixels, scores = 0, [np.zeros(0)], 0.0
-    count = 0
-    for batch in _letterboxed(pictures, side_px):
+
+    def infer(batch: FloatArray) -> FloatArray:
         with torch.no_grad():
-            wanted = model(torch.from_numpy(batch))[0].numpy()
-        got = session(batch)
-        confident = np.maximum(wanted[:, 4:].max(1), got[:, 4:].max(1)) >= score_min
-        difference = np.abs(wanted - got)
-        boxes += int(confident.sum())
-        pixels.append(difference[:, :4].transpose(0, 2, 1)[confident].ravel())
-        scores = max(scores, float(difference[:, 4:].max()))
-        count += len(batch)
-    if not count:
-        raise Failure("no picture to compare the export on; give --pictures a folder with pictures.")
-    flat = np.concatenate(pixels)
-    return Parity(
-        pictures=count,
-        boxes=boxes,
-        score_min=score_min,
-        box_px_max=float(flat.max(initial=0.0)),
-        box_px_mean=float(flat.mean()) if len(flat) else 0.0,
-        score_max=scores,
-    )
+            return np.asarray(model(torch.from_numpy(batch))[0].numpy())
 
-
-def _open_onnx(path: Path) -> Any:
-    """Give a function (B, 3, H, W) float32 -> raw output, computing in fp32."""
-    import openvino
-
-    core = openvino.Core()
-    compiled = core.compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return lambda batch: compiled(batch)[0]
-
-
-def _letterboxed(pictures: Iterable[Path], side_px: int) -> Iterable[npt.NDArray[np.float32]]:
-    """Give readable pictures one by one as float32 (1, 3, side, side) RGB in [0, 1], padded with grey."""
-    for picture in pictures:
-        image = cv2.imread(str(picture))
-        if image is None:
-            continue
-        ratio = side_px / max(image.shape[:2])
-        image = cv2.resize(image, None, fx=ratio, fy=ratio)[:side_px, :side_px]
-        canvas = np.full((side_px, side_px, 3), 114, np.uint8)
-        canvas[: image.shape[0], : image.shape[1]] = image
-        yield np.ascontiguousarray(
-            canvas[:, :, ::-1].transpose(2, 0, 1)[None], dtype=np.float32
-        ) / np.float32(255)
+    return compare_outputs(infer, openvino_infer(onnx_path), pictures, side_px, score_min)

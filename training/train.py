@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,10 @@ from ultralytics.nn.tasks import DetectionModel
 
 from detector.errors import Failure
 from training.blend import blend
+from training.complete import NOTHING
 from training.export import load_checkpoint
 from training.importers.pseudo import Labeller
-from training.importers.street import Added, build, read_added, recipes_of
+from training.importers.street import Added, Complete, build, read_added, recipes_of
 from training.labels import CLASSES_FILE, load_taxonomy
 from training.network import Bf16Model, Teacher
 from training.stages import (
@@ -124,7 +126,21 @@ def train(
     run = work / str(config["name"])
     run.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(config_path, run / "config.toml")
+    return run_stages(config, base, data_root, work, start=start, resume=resume)
 
+
+def run_stages(
+    config: dict[str, Any],
+    base: Path,
+    data_root: Path | None,
+    work: Path,
+    *,
+    start: Path | None = None,
+    resume: bool = False,
+) -> Path:
+    """Do what `train` does with a config that is read already."""
+    run = work / str(config["name"])
+    run.mkdir(parents=True, exist_ok=True)
     data_yaml = run / "data.yaml"
     if data_root is not None and not (resume and data_yaml.is_file()):
         build_set(config["data"], base, data_root, work, run)
@@ -162,8 +178,11 @@ def build_set(data: dict[str, Any], base: Path, data_root: Path, work: Path, run
             if key in files
         }
     )
-    with Labeller(base, taxonomy, data["complete"]) as labeller:
-        census = build(data_root, work, run, recipes_of(data), taxonomy, added, labeller)
+    with ExitStack() as stack:
+        complete: Complete = lambda picture, labelled: NOTHING  # noqa: ARG005, E731
+        if "complete" in data:
+            complete = stack.enter_context(Labeller(base, taxonomy, data["complete"], work))
+        census = build(data_root, work, run, recipes_of(data), taxonomy, added, complete)
     (run / "dataset.json").write_text(json.dumps(asdict(census), indent=1) + "\n", encoding="utf-8")
 
 
