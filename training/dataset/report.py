@@ -54,7 +54,8 @@ def html_report(
         f"<style>{_STYLE}</style><h1>{escape(title)}</h1>"
         f"<p>{stats.pictures} pictures, {stats.boxes} boxes, {stats.scenes} scenes with a name.</p>"
         f"<h2>Classes</h2>{_table(class_rows(stats))}"
-        "<p>small: under 32x32 px, medium: under 96x96 px (COCO). unlabelled: pictures in which nobody labelled the class.</p>"
+        "<p>small: under 32x32 px, medium: under 96x96 px (COCO). "
+        "unlabelled: pictures in which nobody labelled the class.</p>"
         f'<h2>Distributions</h2><div class="plots">{drawn}</div>'
         f"<h2>Sources</h2>{_table(_source_rows(stats))}{_fault_section(faults)}{picture}</html>\n"
     )

@@ -36,8 +36,8 @@ class ClassStats:
     pictures: int = 0
     ignored: int = 0
     unlabelled: int = 0
-    by_split: Counter[str] = field(default_factory=Counter)
-    by_size: Counter[str] = field(default_factory=Counter)
+    by_split: dict[str, int] = field(default_factory=dict)
+    by_size: dict[str, int] = field(default_factory=dict)
     side_px_median: float = 0.0
 
 
@@ -95,8 +95,8 @@ def _classes(samples: Iterable[Sample], names: Sequence[str]) -> dict[str, Class
                 row.ignored += 1
                 continue
             row.boxes += 1
-            row.by_split[sample.split or UNLISTED] += 1
-            row.by_size[size_name(box)] += 1
+            for counts, key in ((row.by_split, sample.split or UNLISTED), (row.by_size, size_name(box))):
+                counts[key] = counts.get(key, 0) + 1
             sides[box.label].append(side_px(box))
         for label in {box.label for box in sample.boxes if not box.ignore}:
             classes[label].pictures += 1
@@ -149,12 +149,12 @@ def whole_histogram(values: Iterable[int], edges: Sequence[int]) -> dict[str, in
 _COLUMNS: tuple[tuple[str, Callable[[ClassStats], Any]], ...] = (
     ("boxes", lambda row: row.boxes),
     ("pictures", lambda row: row.pictures),
-    ("train", lambda row: row.by_split["train"]),
-    ("val", lambda row: row.by_split["val"]),
-    ("test", lambda row: row.by_split["test"]),
-    ("small", lambda row: row.by_size["small"]),
-    ("medium", lambda row: row.by_size["medium"]),
-    ("large", lambda row: row.by_size["large"]),
+    ("train", lambda row: row.by_split.get("train", 0)),
+    ("val", lambda row: row.by_split.get("val", 0)),
+    ("test", lambda row: row.by_split.get("test", 0)),
+    ("small", lambda row: row.by_size.get("small", 0)),
+    ("medium", lambda row: row.by_size.get("medium", 0)),
+    ("large", lambda row: row.by_size.get("large", 0)),
     ("median px", lambda row: f"{row.side_px_median:.0f}"),
     ("ignored", lambda row: row.ignored),
     ("unlabelled", lambda row: row.unlabelled),

@@ -30,7 +30,7 @@ class YoloImporter:
         found = read_set(folder)
         manifest = found.manifest
         licence = manifest.licence if manifest else _roboflow_licence(folder / "data.yaml")
-        return Labelled(found.samples, found.names, licence, manifest.name if manifest else "")
+        return Labelled(found.samples, found.names, licence, manifest.name if manifest else folder.name)
 
 
 class YoloExporter:
