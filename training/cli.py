@@ -7,7 +7,7 @@ import contextlib
 import importlib
 import json
 import sys
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +25,56 @@ def evaluate(argv: list[str]) -> int:
     parser.add_argument("--model", default="street@production", help="name@version, alias or folder")
     parser.add_argument("--split", default="val", help="which list of the data set (default: val)")
     parser.add_argument("--backend", default="openvino", help="openvino, onnx or ultralytics")
+    parser.add_argument(
+        "--decoding",
+        default="every-class",
+        choices=("every-class", "best-class"),
+        help="whether a place of the network gives a box per class, as COCO figures do (default), or one",
+    )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="write intervals, slices, calibration, plots and the worst cases into a new folder",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(argv)
     from detector.detector import open_detector
-    from training.evaluate import SCORE_MIN, table
-    from training.evaluate import evaluate as measure
+    from training.evaluate import carried_of, score, table
+    from training.evaluation.lists import look_at_list
+    from training.evaluation.report import check_folder
     from training.labels import load_taxonomy
     from training.yolo_data import read_data_set
 
     data, taxonomy = read_data_set(args.data, args.split), load_taxonomy()
+    carried_of(data, taxonomy)
+    if args.report:
+        check_folder(args.report)
     with open_detector(args.model, args.backend) as detector:
-        result = measure(
-            data,
-            taxonomy,
-            lambda image: detector.detect(image, SCORE_MIN),
-            detector.model_ref,
-            detector.spec.score_min,
-        ).as_json()
+        spec, every_class = detector.spec, args.decoding == "every-class"
+        looked = look_at_list(
+            args.data.resolve().parent.name, data, detector, taxonomy, every_class=every_class
+        )
+    evaluation = score(data, taxonomy, looked.pictures, looked.at_work, spec.ref, spec.score_min)
+    result = evaluation.as_json() | {"decoding": args.decoding}
+    if args.report:
+        result |= _report(args.report, result, looked, taxonomy, spec.score_min)
     print(json.dumps(result, indent=1) if args.json else table(result))
     return 0
+
+
+def _report(
+    folder: Path, result: dict[str, Any], looked: Any, taxonomy: Any, score_min: Mapping[str, float]
+) -> dict[str, Any]:
+    """Write the report; give what it adds to the JSON object."""
+    from training.evaluation.measure import measure_model
+    from training.evaluation.report import write_report
+
+    parts = measure_model((looked,), taxonomy, score_min)
+    title = f"{result['model']} on {looked.folder}, {result['images']} pictures"
+    page = write_report(folder, title, (looked,), taxonomy, parts)
+    print(f"report: {page}", file=sys.stderr)
+    return {key: parts[key] for key in ("slices", "calibration", "confusion")}
 
 
 def train(argv: list[str]) -> int:
@@ -78,24 +109,37 @@ def train(argv: list[str]) -> int:
 
 def export(argv: list[str]) -> int:
     """Run `kerbwatch export`."""
-    parser = argparse.ArgumentParser(prog="kerbwatch export", description="Write a checkpoint as ONNX.")
+    parser = argparse.ArgumentParser(
+        prog="kerbwatch export", description="Write a checkpoint as ONNX, and as INT8 for OpenVINO."
+    )
     parser.add_argument("weights", type=Path, help="trained checkpoint (.pt)")
     parser.add_argument("--output", type=Path, help="default: the checkpoint's name with .onnx")
     parser.add_argument("--side", type=int, default=640, help="input size the checkpoint was trained for, px")
-    parser.add_argument("--pictures", type=Path, help="folder of pictures to compare the two on")
+    parser.add_argument("--pictures", type=Path, help="folder of pictures to compare the forms on")
+    parser.add_argument(
+        "--int8", type=Path, metavar="DIR", help="write INT8 too, calibrated on pictures of this folder"
+    )
     args = parser.parse_args(argv)
     if args.side < 32 or args.side % 32:
         raise WrongUse(f"--side {args.side}: wanted a positive multiple of 32.")
     target = args.output or args.weights.with_suffix(".onnx")
     with contextlib.redirect_stdout(sys.stderr):
-        exporting = _with_torch("training.export")
-        exporting.export_onnx(args.weights, target, args.side)
-    report: dict[str, Any] = {"onnx": str(target), "size_bytes": target.stat().st_size}
-    if args.pictures:
-        files = sorted(path for path in args.pictures.rglob("*") if path.is_file())
-        report["parity"] = asdict(exporting.measure_parity(args.weights, target, files, args.side))
+        report = _with_torch("training.export").export_all(
+            args.weights, target, args.side, _files_in(args.pictures), _files_in(args.int8)
+        )
     print(json.dumps(report, indent=1))
     return 0
+
+
+def _files_in(folder: Path | None) -> list[Path]:
+    if folder is None:
+        return []
+    from training.yolo_data import PICTURE_SUFFIXES
+
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+    if not files:
+        raise WrongUse(f"{folder}: there is no picture in it; give a folder with pictures.")
+    return files
 
 
 def publish(argv: list[str]) -> int:
@@ -109,6 +153,10 @@ def publish(argv: list[str]) -> int:
     parser.add_argument(
         "--data", type=Path, required=True, help="folder of the foreign sets, for their val lists"
     )
+    parser.add_argument("--scenes", type=Path, metavar="DIR", help="rendered set with a val list")
+    parser.add_argument(
+        "--precision", default="int8", choices=("int8", "f32"), help="what runs by default (default: int8)"
+    )
     parser.add_argument("--name", default="street", help="family (default: street)")
     parser.add_argument("--version", type=int, help="default: the next free one")
     parser.add_argument("--replace", action="store_true", help="write over a version that exists")
@@ -117,7 +165,15 @@ def publish(argv: list[str]) -> int:
         publishing = _with_torch("training.publish")
         folder = publishing.publish(
             publishing.Request(
-                args.weights, args.run, args.base, args.data, args.name, args.version, replace=args.replace
+                args.weights,
+                args.run,
+                args.base,
+                args.data,
+                scenes=args.scenes,
+                name=args.name,
+                version=args.version,
+                precision=args.precision,
+                replace=args.replace,
             )
         )
     print(folder)
@@ -127,14 +183,33 @@ def publish(argv: list[str]) -> int:
 def promote(argv: list[str]) -> int:
     """Run `kerbwatch promote`."""
     parser = argparse.ArgumentParser(
-        prog="kerbwatch promote", description="Point an alias at a version: one line of models/registry.toml."
+        prog="kerbwatch promote",
+        description="Point an alias at a version: one line of models/registry.toml, and a line of history. "
+        "production takes no version that is worse in a class; a canary may be anything that is whole. "
+        "Servers that run take the change when they are started again.",
     )
-    parser.add_argument("model", help="name@version, such as street@1")
-    parser.add_argument("--alias", default="production", help="default: production")
+    parser.add_argument("model", nargs="?", help="name@version, such as street@1; with --rollback the name")
+    parser.add_argument("--alias", default="production", help="production (default), canary or another word")
+    parser.add_argument("--reason", default="", help="why; kept in the registry's history")
+    parser.add_argument("--force", default="", metavar="REASON", help="promote although it is worse, and why")
+    parser.add_argument("--rollback", action="store_true", help="take the alias's last change back")
     args = parser.parse_args(argv)
+    if args.rollback and (args.force or "@" in (args.model or "")):
+        raise WrongUse("--rollback takes no version and no --force: it goes back to the one before.")
+    if not args.rollback and args.model is None:
+        raise WrongUse("say which version: kerbwatch promote street@1, or --rollback for the one before.")
     from training.promote import promote as point
+    from training.promote import roll_back
 
-    print(f"{point(args.model, args.alias)} = {args.model}")
+    if args.rollback:
+        change = roll_back(args.model or "street", args.alias, reason=args.reason)
+    else:
+        found = point(args.model, args.alias, reason=args.reason, force=args.force)
+        if found is None:
+            print(f"{args.model.partition('@')[0]}@{args.alias} = {args.model} already")
+            return 0
+        change = found
+    print(f"{change.alias} = {change.after}" + (f" (was {change.before})" if change.before else ""))
     return 0
 
 

@@ -1,4 +1,8 @@
-"""Measure a published model on a labelled data set: detector -> boxes -> pycocotools. Needs no torch."""
+"""Measure a published model on a labelled data set: detector -> boxes -> pycocotools. Needs no torch.
+
+Average precision is measured the way COCO figures are, a place of the network giving a box per class
+(`every_class` of `detector.decode`); precision and recall on the boxes that a street would get.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +37,7 @@ class Evaluation:
         dataset: the data.yaml.
         images: pictures looked at.
         classes: class name to its score, in the order of datasets/classes.toml.
+        at_work: the same from the boxes as at run time.
         score_min: operating threshold per class, for precision and recall.
     """
 
@@ -40,6 +45,7 @@ class Evaluation:
     dataset: str
     images: int
     classes: Mapping[str, ClassScore]
+    at_work: Mapping[str, ClassScore]
     score_min: Mapping[str, float]
 
     def as_json(self) -> dict[str, Any]:
@@ -55,7 +61,7 @@ class Evaluation:
         }
 
     def _row(self, name: str, score: ClassScore) -> dict[str, Any]:
-        precision, recall = score.precision_recall(self.score_min.get(name, 0.0))
+        precision, recall = self.at_work[name].precision_recall(self.score_min.get(name, 0.0))
         return {
             "ap50": round(score.ap50, 6),
             "ap5095": round(score.ap5095, 6),
@@ -66,7 +72,12 @@ class Evaluation:
 
 
 def evaluate(
-    data: DataSet, taxonomy: Taxonomy, detect: Detect, model: str, score_min: Mapping[str, float]
+    data: DataSet,
+    taxonomy: Taxonomy,
+    detect: Detect,
+    model: str,
+    score_min: Mapping[str, float],
+    at_work: Detect | None = None,
 ) -> Evaluation:
     """Run `detect` over the data set and score the classes that the set carries.
 
@@ -76,26 +87,53 @@ def evaluate(
         detect: picture -> every box with a score of at least SCORE_MIN.
         model: name@version, for the report.
         score_min: operating threshold per class.
+        at_work: picture -> its boxes as at run time, for precision and recall; None takes those of `detect`.
 
     Raises:
         WrongUse: a class name is unknown, all are ignored, or no label file is there.
         Failure: a picture or a label file is broken, or no labelled box is left.
+    """
+    carried = carried_of(data, taxonomy)
+    check_labels_exist(data)
+    ranked, working = [], []
+    for picture in tqdm(data.pictures, desc="evaluate", unit="picture", leave=False, disable=None):
+        image = read_picture(picture)
+        ranked.append(labels_of(picture, image, carried, taxonomy, detect(image)))
+        if at_work:
+            working.append(labels_of(picture, image, carried, taxonomy, at_work(image)))
+    return score(data, taxonomy, ranked, working or ranked, model, score_min)
+
+
+def carried_of(data: DataSet, taxonomy: Taxonomy) -> tuple[str | None, ...]:
+    """Give the class of ours that each class of the set means.
+
+    Raises:
+        WrongUse: one is unknown, or none is used.
     """
     carried = taxonomy.mapping(data.names, str(data.yaml_path))
     if not any(carried):
         raise WrongUse(
             f"{data.yaml_path}: every class of it is ignored in datasets/classes.toml; nothing to score."
         )
-    check_labels_exist(data)
-    pictures = [
-        look_at(picture, carried, taxonomy, detect)
-        for picture in tqdm(data.pictures, desc="evaluate", unit="picture", leave=False, disable=None)
-    ]
+    return carried
+
+
+def score(
+    data: DataSet,
+    taxonomy: Taxonomy,
+    pictures: Sequence[LabelledPicture],
+    at_work: Sequence[LabelledPicture],
+    model: str,
+    score_min: Mapping[str, float],
+) -> Evaluation:
+    """Score pictures that were looked at; Args and Raises as `evaluate`."""
+    carried = taxonomy.mapping(data.names, str(data.yaml_path))
     names = {taxonomy.names.index(name): name for name in taxonomy.names if name in carried}
-    scores = score_classes(pictures, names)
-    if not scores:
+    ranked = score_classes(pictures, names)
+    if not ranked:
         raise Failure(f"{data.yaml_path}: its labels hold no box of a class that is scored.")
-    return Evaluation(model, str(data.yaml_path), len(pictures), scores, score_min)
+    working = ranked if at_work is pictures else score_classes(at_work, names)
+    return Evaluation(model, str(data.yaml_path), len(pictures), ranked, working, score_min)
 
 
 def look_at(

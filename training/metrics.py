@@ -322,7 +322,7 @@ def _truth_rows(picture: LabelledPicture, names: Mapping[int, str]) -> list[tupl
 
 
 def _matches_of(entries: Sequence[Any]) -> Matches:
-    """Collect the matches of one class at IoU 0.5, an entry a picture, without boxes that count as neither."""
+    """Collect one class at IoU 0.5, an entry a picture; boxes that count as neither are left out."""
     picture, score, hit = [], [], []
     labelled = np.zeros(len(entries), np.int64)
     for index, entry in enumerate(entries):

@@ -1,7 +1,7 @@
 """Where a class's score becomes an alarm: the threshold of each class, at a stated precision. Pure.
 
 A class takes the threshold of best F1 among those whose precision on the val lists is at least PRECISION_MIN
-(`training.metrics.operating_threshold`), rounded down to a hundredth, between FLOOR and CEILING: a tracker
+(`training.metrics.operating_threshold`), rounded to a hundredth, between FLOOR and CEILING: a tracker
 and a rule with a dwell follow, which bear a false box better than a missing one. `basis` says what decided:
 
     precision   the stated precision is reached
@@ -61,8 +61,11 @@ def choose(name: str, scores: Mapping[str, ClassScore], precision_min: float = P
         return Threshold(score_min, "kin")
     if wanted > CEILING:
         return Threshold(score_min, "ceiling")
-    reached = precision_at(matches, wanted) >= precision_min
-    return Threshold(score_min, "precision" if reached else "f1")
+    if precision_at(matches, wanted) < precision_min:
+        return Threshold(score_min, "f1")
+    if precision_at(matches, score_min) < precision_min:  # what was rounded off held a false alarm
+        score_min = round(score_min + 0.01, 2)
+    return Threshold(score_min, "precision")
 
 
 def precision_at(matches: Matches, score_min: float) -> float:
