@@ -61,6 +61,7 @@ def aliases(root: Path) -> dict[str, str]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise WrongUse(f"{path} is not valid TOML: {error}.") from error
     found = table.pop("alias", {})
+    table.pop("history", None)  # what was done to the aliases: for people and `kerbwatch promote --rollback`
     if table or not isinstance(found, dict):
         raise WrongUse(
             f"{path}: wanted one table [alias], got {', '.join(map(repr, table)) or 'something else'}."

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from detector.errors import Failure
 from detector.types import FloatArray
 from training.network import as_plain
 from training.parity import SCORE_MIN, Parity, compare_outputs, openvino_infer
+from training.quantise import CALIBRATION_PICTURES, quantise
 
 OPSET = 17
 SMALLEST_HALVED = 256
@@ -147,6 +149,34 @@ def save_slim(model: Any, target: Path, side_px: int) -> None:
     )
     model.float()
     model.args = kept
+
+
+def export_all(
+    weights: Path, target: Path, side_px: int, pictures: Sequence[Path], calibration: Sequence[Path]
+) -> dict[str, Any]:
+    """Write `target` (.onnx) and, with pictures to calibrate on, its INT8 form beside it; compare them.
+
+    Returns:
+        onnx, size_bytes; with calibration int8, int8_bytes (.xml and .bin); with pictures parity (checkpoint
+        to ONNX) and int8_parity (ONNX to INT8).
+
+    Raises:
+        Failure: weights or a picture cannot be read, or nncf is not installed.
+    """
+    export_onnx(weights, target, side_px)
+    report: dict[str, Any] = {"onnx": str(target), "size_bytes": target.stat().st_size}
+    if pictures:
+        report["parity"] = asdict(measure_parity(weights, target, pictures, side_px))
+    if calibration:
+        xml = target.with_name(f"{target.stem}-int8.xml")
+        every = max(len(calibration) // CALIBRATION_PICTURES, 1)
+        quantise(target, xml, calibration[::every][:CALIBRATION_PICTURES], side_px=side_px)
+        report["int8"] = str(xml)
+        report["int8_bytes"] = sum(xml.with_suffix(suffix).stat().st_size for suffix in (".xml", ".bin"))
+        if pictures:
+            parity = compare_outputs(openvino_infer(target), openvino_infer(xml), pictures, side_px)
+            report["int8_parity"] = asdict(parity)
+    return report
 
 
 def measure_parity(

@@ -1,4 +1,4 @@
-"""Turn a trained checkpoint into a version: export, measure, choose thresholds, write the card, move it in.
+"""Turn a trained checkpoint into a version: export, quantise, measure, choose thresholds, write the card.
 
 Everything is made in a scratch folder beside the target and moved at the end: a version is there whole or not
 at all.
@@ -8,51 +8,43 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import platform
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from detector.detector import Detector
 from detector.errors import Failure, WrongUse
 from detector.registry import models_root, resolve
-from training.evaluate import SCORE_MIN, Detect, look_at
+from detector.spec import ModelSpec, Stored
+from training.card import card
+from training.claims import ValSets, count_alarms, read_look_alikes, score_completed, val_sets_of
+from training.evaluation.lists import ValList, look_at_lists
+from training.evaluation.measure import BOOTSTRAP_ROUNDS, measure_model, score_lists, score_min_of
 from training.export import export_onnx, load_checkpoint, measure_parity, save_slim
-from training.importers.street import read_added
 from training.labels import CLASSES_FILE, Taxonomy, load_taxonomy
-from training.metrics import (
-    ClassScore,
-    LabelledPicture,
-    bootstrap_interval,
-    operating_threshold,
-    pool,
-    score_classes,
-)
-from training.release import card, model_toml
+from training.parity import compare_forms, map50
+from training.quantise import DROP_MAX, draw_calibration, quantise_within
+from training.release import INT8_FILES, model_toml
 from training.stages import read_config
-from training.yolo_data import DataSet, read_data_set, xyxy_px
+from training.yolo_data import read_data_set
 
 REPOSITORY = CLASSES_FILE.parent.parent
 SIDE_PX = 640
-SIZE_MAX = 12_000_000
-BOOTSTRAP_ROUNDS = 1000
+SIZE_MAX = 16_000_000
 PARITY_PICTURES = 64
 BASE_SET = "coco_mini"
-STALL_SET = "in_street_vendor"
-FEW_BOXES = 30
-THRESHOLD_OF_FEW = 0.30
-"""What a class with fewer labelled boxes than FEW_BOXES gets: chosen on them it would be noise."""
-KINDRED = (("car", "bus", "truck"), ("motorcycle", "bicycle"))
-"""Classes that are alike: one with few boxes gets the threshold chosen on the boxes of all its kin."""
+SCORE_MIN_UNSCORED = 0.25
+"""Threshold of a class that no val list labels."""
+REPORTS = {"ablations": "ablations.json", "learning_curve": "learning_curve.json"}
+"""Files of a run that go into metrics.json and the card as they are, where they are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +53,14 @@ class Request:
 
     Args:
         weights: checkpoint to publish.
-        run: folder of the training run, with config.toml and history.json.
+        run: folder of the training run, with config.toml and history.json; ablations.json and
+            learning_curve.json go into the card where they are there.
         base: checkpoint that it was fine-tuned from, to compare with.
-        data_root: folder of the foreign sets, for the val lists.
+        data_root: folder of the foreign sets, for the val lists and for calibration.
+        scenes: a rendered set whose val list counts for the classes that no real set labels.
         name: family, such as street.
         version: None takes the next free one.
+        precision: what runs where nobody asks for another; "int8" falls back to "f32" where it costs much.
         replace: write over a version that exists.
     """
 
@@ -73,26 +68,11 @@ class Request:
     run: Path
     base: Path
     data_root: Path
+    scenes: Path | None = None
     name: str = "street"
     version: int | None = None
+    precision: Stored = "int8"
     replace: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ValList:
-    """One val list, looked at.
-
-    Args:
-        folder: name of the set.
-        carried: classes that the set labels.
-        files: the pictures.
-        pictures: what is in them and what was found.
-    """
-
-    folder: str
-    carried: frozenset[str]
-    files: tuple[Path, ...]
-    pictures: tuple[LabelledPicture, ...]
 
 
 def publish(request: Request, root: Path | None = None) -> Path:
@@ -100,7 +80,7 @@ def publish(request: Request, root: Path | None = None) -> Path:
 
     Raises:
         WrongUse: the version exists already, or the run's config does not fit.
-        Failure: weights or data are missing, or the version grows larger than 12 MB.
+        Failure: weights or data are missing, or the version grows larger than SIZE_MAX.
     """
     root = models_root() if root is None else root
     version = request.version if request.version is not None else next_version(root / request.name)
@@ -129,41 +109,77 @@ def next_version(family: Path) -> int:
     return max(taken, default=0) + 1
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A version in the making: its folder, and what its model.toml says.
+
+    Args:
+        folder: where its files are.
+        name: family.
+        version: number.
+        labels: class names, index to name.
+        dataset: what it was trained on.
+    """
+
+    folder: Path
+    name: str
+    version: int
+    labels: tuple[str, ...]
+    dataset: str
+
+    def spec(self, score_min: Mapping[str, float], precision: Stored = "f32") -> ModelSpec:
+        """Write model.toml for the files that are there; give it as the detector reads it."""
+        complete = {**dict.fromkeys(self.labels, SCORE_MIN_UNSCORED), **score_min}
+        text = model_toml(
+            self.folder, self.name, self.version, self.labels, complete, self.dataset, precision
+        )
+        (self.folder / "model.toml").write_text(text, encoding="utf-8")
+        return resolve(f"{self.folder}/")
+
+
 def _fill(folder: Path, request: Request, version: int) -> None:
     config = read_config(request.run / "config.toml")
     shutil.copyfile(request.run / "config.toml", folder / "config.toml")
     taxonomy = load_taxonomy()
-    dataset_name = str(config["name"])
+    draft = Draft(folder, request.name, version, taxonomy.names, str(config["name"]))
+    sets = val_sets_of(config, request.data_root, request.scenes)
+
     parameters = _write_weights(request.weights, folder)
-    labels = taxonomy.names
+    spec = draft.spec({})
+    forms = {
+        "checkpoint": sets.look(spec, taxonomy, "ultralytics"),
+        "onnx": sets.look(spec, taxonomy),
+    }
+    quantised, of_int8 = _quantise(draft, sets, forms["onnx"], taxonomy)
+    if of_int8 is not None:
+        forms["int8"] = of_int8
+    precision: Stored = "int8" if request.precision in forms else "f32"
+    lists = forms["int8"] if precision == "int8" else forms["onnx"]
 
-    def write_spec(score_min: Mapping[str, float]) -> None:
-        text = model_toml(folder, request.name, version, labels, score_min, dataset_name)
-        (folder / "model.toml").write_text(text, encoding="utf-8")
-
-    write_spec(dict.fromkeys(labels, 0.25))
-    folders = [entry["folder"] for entry in config["data"]["set"]]
-    lists = look_at_lists(folder, request.data_root, folders, taxonomy)
-    classes = score_by_class(lists, taxonomy)
-    score_min = {name: row["score_min"] for name, row in classes.items()}
-    write_spec({**dict.fromkeys(labels, 0.25), **score_min})
-
+    parts = measure_model(lists, taxonomy)
+    spec = draft.spec(score_min_of(parts), precision)
     metrics = {
-        "model": f"{request.name}@{version}",
-        "dataset": dataset_name,
+        "model": spec.ref,
+        "dataset": draft.dataset,
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine(),
         "side_px": SIDE_PX,
         "parameters": parameters,
+        "precision": precision,
         "bootstrap_rounds": BOOTSTRAP_ROUNDS,
-        "classes": classes,
+        "rendered_set": request.scenes.name if request.scenes else None,
+        **parts,
         "base": _compare_with_base(request.base, lists, taxonomy, request.data_root),
-        "stalls_completed": _complete_stalls(lists, taxonomy, REPOSITORY / config["data"]["stalls_added"]),
+        "completed": _completed(lists, taxonomy, config),
+        "look_alikes": _look_alikes(spec, sets, draft.dataset),
         "stages": json.loads((request.run / "history.json").read_text(encoding="utf-8")),
         "parity": asdict(_parity(folder, lists)),
+        "forms": compare_forms(forms, taxonomy),
+        "int8": quantised,
+        **_reports(request.run),
     }
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
-    described = REPOSITORY / "datasets" / dataset_name / "dataset.toml"
+    described = REPOSITORY / "datasets" / draft.dataset / "dataset.toml"
     dataset = tomllib.loads(described.read_text(encoding="utf-8"))
     (folder / "card.md").write_text(card(metrics, dataset), encoding="utf-8")
 
@@ -176,65 +192,29 @@ def _write_weights(weights: Path, folder: Path) -> int:
     return int(sum(parameter.numel() for parameter in model.parameters()))
 
 
-def look_at_lists(
-    folder: Path, data_root: Path, sets: Iterable[str], taxonomy: Taxonomy, score_min: float = SCORE_MIN
-) -> tuple[ValList, ...]:
-    """Run the model in `folder` over the val list of every set that labels one of our classes."""
-    found = []
-    with Detector(resolve(f"{folder}/")) as detector:
-        for name in sets:
-            data = read_data_set(data_root / name / "data.yaml", "val")
-            if any(taxonomy.mapping(data.names, name)):
-                found.append(
-                    _look_at_list(name, data, taxonomy, lambda image: detector.detect(image, score_min))
-                )
-    return tuple(found)
+def _quantise(
+    draft: Draft, sets: ValSets, wanted: Sequence[ValList], taxonomy: Taxonomy
+) -> tuple[dict[str, Any], tuple[ValList, ...] | None]:
+    """Write the INT8 files where they are good enough; give what metrics.json says, and their val lists."""
+    calibration = draw_calibration(sets.data_root, sets.folders)
+    reference, looked = map50(wanted, taxonomy), list[tuple[ValList, ...]]()
 
+    def drop_of(xml: Path) -> float:
+        trial = Draft(xml.parent, draft.name, draft.version, draft.labels, draft.dataset)
+        looked.append(sets.look(trial.spec({}, "int8"), taxonomy))
+        return reference - map50(looked[-1], taxonomy)
 
-def _look_at_list(name: str, data: DataSet, taxonomy: Taxonomy, detect: Detect) -> ValList:
-    carried = taxonomy.mapping(data.names, str(data.yaml_path))
-    pictures = tuple(look_at(picture, carried, taxonomy, detect) for picture in data.pictures)
-    return ValList(name, frozenset(entry for entry in carried if entry), data.pictures, pictures)
-
-
-def score_by_class(lists: Sequence[ValList], taxonomy: Taxonomy) -> dict[str, dict[str, Any]]:
-    """Score each class on all val lists that label it; add its threshold and the bootstrap interval."""
-    scores, sets = {}, {}
-    for index, name in enumerate(taxonomy.names):
-        carrying = [entry for entry in lists if name in entry.carried]
-        pictures = [picture for entry in carrying for picture in entry.pictures]
-        score = score_classes(pictures, {index: name}).get(name) if pictures else None
-        if score is not None:
-            scores[name], sets[name] = score, [entry.folder for entry in carrying]
-    return {name: _row(score, threshold_of(name, scores), sets[name]) for name, score in scores.items()}
-
-
-def threshold_of(name: str, scores: Mapping[str, ClassScore]) -> float:
-    """Choose the threshold of a class, on its own boxes or, if they are few, on those of its kin."""
-    kin = [name]
-    if scores[name].n < FEW_BOXES:
-        kin = [other for group in KINDRED if name in group for other in group if other in scores]
-    if sum(scores[other].n for other in kin) < FEW_BOXES:
-        return THRESHOLD_OF_FEW
-    pooled = pool([scores[other].matches for other in kin])
-    return math.floor(operating_threshold(pooled) * 100) / 100
-
-
-def _row(score: ClassScore, threshold: float, sets: list[str]) -> dict[str, Any]:
-    precision, recall = score.precision_recall(threshold)
-    low, high = bootstrap_interval(score.matches, BOOTSTRAP_ROUNDS)
-    return {
-        "ap50": round(score.ap50, 4),
-        "ap50_low": round(low, 4),
-        "ap50_high": round(high, 4),
-        "ap5095": round(score.ap5095, 4),
-        "score_min": threshold,
-        "precision": round(precision, 4),
-        "recall": round(recall, 4),
-        "n": score.n,
-        "pictures": len(score.matches.labelled),
-        "sets": sets,
+    target = draft.folder / INT8_FILES[0]
+    tried = quantise_within(draft.folder / "street.onnx", target, calibration.files, drop_of)
+    report = {
+        "nncf": version_of("nncf"),
+        "openvino": version_of("openvino"),
+        "drop_max": DROP_MAX,
+        "calibration": calibration.as_json(),
+        "tried": [{"kept": list(one.kept), "drop_map50": round(one.drop_map50, 4)} for one in tried],
+        "published": target.is_file(),
     }
+    return report, looked[-1] if target.is_file() else None
 
 
 def _compare_with_base(
@@ -242,12 +222,11 @@ def _compare_with_base(
 ) -> dict[str, Any]:
     """Measure the base model on the set that labels people and vehicles, exported the same way."""
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        _write_weights(base, folder)
         labels = tuple(load_checkpoint(base).model.names.values())
-        text = model_toml(folder, "base", 0, labels, dict.fromkeys(labels, 0.25), "coco")
-        (folder / "model.toml").write_text(text, encoding="utf-8")
-        theirs = look_at_lists(folder, data_root, [BASE_SET], taxonomy)
+        draft = Draft(Path(scratch), "base", 0, labels, "coco")
+        _write_weights(base, draft.folder)
+        with Detector(draft.spec({})) as detector:
+            theirs = look_at_lists(detector, data_root, [BASE_SET], taxonomy)
     ours = [entry for entry in lists if entry.folder == BASE_SET]
     return {
         "set": BASE_SET,
@@ -259,49 +238,50 @@ def _compare_with_base(
 
 
 def _plain_scores(lists: Sequence[ValList], taxonomy: Taxonomy) -> dict[str, dict[str, Any]]:
-    pictures = [picture for entry in lists for picture in entry.pictures]
-    names = {index: name for index, name in enumerate(taxonomy.names) if name in lists[0].carried}
     return {
         name: {"ap50": round(score.ap50, 4), "ap5095": round(score.ap5095, 4), "n": score.n}
-        for name, score in score_classes(pictures, names).items()
+        for name, score in score_lists(lists, taxonomy, at_work=False).items()
     }
 
 
-def _complete_stalls(lists: Sequence[ValList], taxonomy: Taxonomy, added_file: Path) -> dict[str, Any]:
-    """Score stalls once more with the boxes that we added to the val list."""
-    added = read_added(added_file, taxonomy)
-    vendors = next(entry for entry in lists if entry.folder == STALL_SET)
-    pictures, count = [], 0
-    for file, picture in zip(vendors.files, vendors.pictures, strict=True):
-        boxes = added.get((STALL_SET, file.name), np.zeros((0, 5)))
-        count += len(boxes)
-        pictures.append(_with_boxes(picture, boxes))
-    stall = taxonomy.names.index("stall")
-    score = score_classes(pictures, {stall: "stall"})["stall"]
-    return {
-        "set": STALL_SET,
-        "added": count,
-        "ap50": round(score.ap50, 4),
-        "ap5095": round(score.ap5095, 4),
-        "n": score.n,
-    }
+def _completed(lists: Sequence[ValList], taxonomy: Taxonomy, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Score classes that this project labelled further once more; nothing where the config names no file."""
+    data = config["data"]
+    boxes = data.get("boxes_added", data.get("stalls_added"))
+    if boxes is None:
+        return {}
+    ignored = REPOSITORY / data["ignore_added"] if "ignore_added" in data else None
+    return score_completed(lists, taxonomy, REPOSITORY / boxes, ignored)
 
 
-def _with_boxes(picture: LabelledPicture, boxes: Any) -> LabelledPicture:
-    return LabelledPicture(
-        size_px=picture.size_px,
-        truth_xyxy=np.concatenate([picture.truth_xyxy, xyxy_px(boxes[:, 1:], *picture.size_px)]),
-        truth_class=np.concatenate([picture.truth_class, boxes[:, 0].astype(np.int64)]),
-        found_xyxy=picture.found_xyxy,
-        found_score=picture.found_score,
-        found_class=picture.found_class,
-    )
+def _look_alikes(spec: ModelSpec, sets: ValSets, dataset: str) -> dict[str, Any]:
+    """Count false alarms of rendered classes in real pictures: those with overhead lines, and all of val."""
+    labels = sets.rendered & set(spec.labels)
+    listed = REPOSITORY / "datasets" / dataset / "overhead_lines.csv"
+    if not labels:
+        return {}
+    report = {}
+    with Detector(spec) as detector:
+        for part in read_look_alikes(listed, sets.data_root) if listed.is_file() else ():
+            report[f"overhead lines, {part.split}"] = count_alarms(detector, part.files, labels)
+        lists = (read_data_set(sets.data_root / name / "data.yaml", "val") for name in sets.folders)
+        files = [file for data in lists for file in data.pictures]
+        report["every real val picture"] = count_alarms(detector, files, labels)
+    return report
 
 
 def _parity(folder: Path, lists: Sequence[ValList]) -> Any:
     files = [file for entry in lists for file in entry.files]
     step = max(len(files) // PARITY_PICTURES, 1)
     return measure_parity(folder / "street.pt", folder / "street.onnx", files[::step], SIDE_PX)
+
+
+def _reports(run: Path) -> dict[str, Any]:
+    return {
+        key: json.loads((run / name).read_text(encoding="utf-8"))
+        for key, name in REPORTS.items()
+        if (run / name).is_file()
+    }
 
 
 def machine() -> str:
