@@ -14,6 +14,7 @@ from detector.errors import WrongUse
 from training.dataset.formats import EXPORTERS, IMPORTERS
 from training.dataset.scenes import NEAR_BITS_MAX
 from training.dataset.types import Split
+from training.verdicts.cli import add_drift, add_mine, add_verdict_options, verdict_importer
 
 _ABOUT = """Labelled pictures as versions: a folder with images/, labels/, data.yaml, lists and dataset.toml.
 
@@ -23,6 +24,8 @@ _ABOUT = """Labelled pictures as versions: a folder with images/, labels/, data.
   stats DIR            classes, sizes, shapes, lists, sources; --report DIR writes a page with bars and faults
   split DIR            draws train and val anew by scene: near-duplicates never straddle
   show DIR             a contact sheet: pictures with their boxes drawn, ignored regions hatched
+  mine DIR             the next pictures to label, or (--hard-negatives) the false alarms in them
+  drift VERDICTS       this month's decisions and scores beside what the model promised
 """
 
 
@@ -32,7 +35,7 @@ def dataset(argv: list[str]) -> int:
         prog="kerbwatch dataset", description=_ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for add in (_add_import, _add_export, _add_check, _add_stats, _add_split, _add_show):
+    for add in (_add_import, _add_export, _add_check, _add_stats, _add_split, _add_show, add_mine, add_drift):
         add(verbs)
     args = parser.parse_args(argv)
     run: Callable[[argparse.Namespace], int] = args.run
@@ -58,6 +61,7 @@ def _add_import(verbs: Any) -> None:
     parser.add_argument("--parent", type=Path, help="version to grow from: its pictures and lists are kept")
     parser.add_argument("--title", default="", help="of the source, for dataset.toml")
     parser.add_argument("--url", default="", help="of the source, for dataset.toml")
+    add_verdict_options(parser)
     parser.add_argument(
         "--split-by-scene", action="store_true", help="draw lists anew instead of keeping the source's own"
     )
@@ -101,6 +105,7 @@ def _import(args: argparse.Namespace) -> int:
             parent=args.parent,
             title=args.title,
             url=args.url,
+            importer=verdict_importer(args),
         )
     )
     manifest = done.manifest

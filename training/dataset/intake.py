@@ -14,7 +14,7 @@ from detector.errors import Failure, WrongUse
 from training.dataset.archive import is_archive, unpack
 from training.dataset.check import Fault, check
 from training.dataset.classes import class_map, translated
-from training.dataset.formats import Labelled, importer
+from training.dataset.formats import Importer, Labelled, importer
 from training.dataset.look import Look, look_at_all
 from training.dataset.manifest import Manifest, Source, SplitRule, with_counts
 from training.dataset.scenes import NEAR_BITS_MAX, groups_of, near_pairs, scene_keys
@@ -61,6 +61,7 @@ class Request:
         parent: folder of the set this one grows from.
         title: of the source, for dataset.toml.
         url: of the source, for dataset.toml.
+        importer: one with settings of its own; None takes that of `kind` as it is.
     """
 
     kind: str
@@ -74,6 +75,7 @@ class Request:
     parent: Path | None = None
     title: str = ""
     url: str = ""
+    importer: Importer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ def import_set(request: Request) -> Imported:
         known = {new.path.resolve(): looks[old.path] for new, old in zip(placed, samples, strict=True)}
         faults = check(scratch / "set", known)
         _refuse_errors(faults, request)
+        if any(source.unredacted for source in manifest.source):
+            (scratch / "set").chmod(0o700)
         (scratch / "set").rename(request.out)
     moved = tuple(
         replace(sample, path=request.out / sample.path.relative_to(scratch / "set")) for sample in placed
@@ -125,7 +129,7 @@ def _load(request: Request, scratch: Path) -> Labelled:
         unpack(Path(source), scratch / "unpacked")
         source = str(scratch / "unpacked")
     (scratch / "made").mkdir()
-    found = importer(request.kind).load(source, scratch / "made")
+    found = (request.importer or importer(request.kind)).load(source, scratch / "made")
     if not found.samples:
         raise WrongUse(f"{request.source}: has no picture; there is nothing to import.")
     return found
@@ -260,6 +264,8 @@ def _manifest(
             licence=licence,
             kind=request.kind,
             used_for=used_for,
+            verdicts=dict(found.verdicts),
+            unredacted=found.unredacted,
         )
         for folder in dict.fromkeys(sample.source for sample in fresh)
     )

@@ -35,6 +35,8 @@ class Source(_Strict):
         kind: format it was imported from.
         ref: commit, version or date of what was taken.
         pictures: split to count.
+        verdicts: what operators decided how often.
+        unredacted: pictures that show people as they were.
     """
 
     folder: str
@@ -45,6 +47,8 @@ class Source(_Strict):
     kind: str = ""
     ref: str = ""
     pictures: dict[str, int] = Field(default_factory=dict)
+    verdicts: dict[str, int] = Field(default_factory=dict)
+    unredacted: int = 0
 
 
 class Counts(_Strict):

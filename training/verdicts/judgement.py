@@ -108,13 +108,12 @@ def scene_of(row: Verdict) -> str:
     return f"camera:{row.source_id}"
 
 
-def sample_of(picture: Picture, names: Sequence[str], source: str) -> Sample | None:
+def sample_of(picture: Picture, names: Sequence[str]) -> Sample | None:
     """Give the labels of a picture, None where no decision about it teaches anything.
 
     Args:
         picture: with its decisions.
         names: every class that there is; those that nobody judged in this picture are ignored all over it.
-        source: `Sample.source`.
     """
     judgements = [judge(row) for row in picture.rows]
     present = [box for each in judgements for box in _boxes(each.present, picture)]
@@ -135,7 +134,6 @@ def sample_of(picture: Picture, names: Sequence[str], source: str) -> Sample | N
         boxes=tuple(boxes),
         scene=scene_of(picture.rows[0]),
         unlabelled=frozenset(names) - judged,
-        source=source,
     )
 
 

@@ -16,8 +16,7 @@ SIZE_PX = (80, 60)
 def load(centre, tmp_path, **options):
     scratch = tmp_path / "scratch"
     scratch.mkdir(exist_ok=True)
-    importer = VerdictImporter(**options)
-    return importer, importer.load(str(centre.file), scratch)
+    return VerdictImporter(**options).load(str(centre.file), scratch)
 
 
 @pytest.fixture
@@ -34,12 +33,12 @@ def test_originals_become_samples(centre, tmp_path):
     centre.decide("reject", reason_code="not_there", source_id="cam-2")
     centre.decide("reject", reason_code="picture_unclear")
     centre.decide(by="auto")
-    importer, found = load(centre, tmp_path, evidence=centre.data)
+    found = load(centre, tmp_path, evidence=centre.data)
     assert [sample.size_px for sample in found.samples] == [SIZE_PX] * 2
     assert [sample.scene for sample in found.samples] == ["camera:cam-1", "camera:cam-2"]
     assert set(found.names) == set(load_taxonomy().names)
-    assert importer.unredacted == 2
-    assert importer.counts == {
+    assert found.unredacted == 2
+    assert found.verdicts == {
         "confirm": 1,
         "reject_not_there": 1,
         "reject_picture_unclear": 1,
@@ -51,7 +50,7 @@ def test_originals_become_samples(centre, tmp_path):
 
 def test_the_evidence_folder_itself_will_do(centre, tmp_path):
     centre.decide()
-    assert load(centre, tmp_path, evidence=centre.data / "evidence")[1].samples
+    assert load(centre, tmp_path, evidence=centre.data / "evidence").samples
 
 
 def test_two_cases_of_one_frame_are_one_picture(centre, tmp_path, street):
@@ -59,7 +58,7 @@ def test_two_cases_of_one_frame_are_one_picture(centre, tmp_path, street):
     centre.decide(jpeg=jpeg)
     centre.decide(jpeg=jpeg, box={**BOX, "x0": 0.6, "x1": 0.9})
     centre.decide("reject", jpeg=jpeg, reason_code="picture_unclear", box={**BOX, "x0": 0.0, "x1": 0.1})
-    _, found = load(centre, tmp_path, evidence=centre.data)
+    found = load(centre, tmp_path, evidence=centre.data)
     (sample,) = found.samples
     assert sum(not box.ignore for box in sample.boxes) == 2
     assert any(box.label == "*" for box in sample.boxes)
@@ -68,7 +67,7 @@ def test_two_cases_of_one_frame_are_one_picture(centre, tmp_path, street):
 def test_aliases_become_our_names_and_unknown_ones_are_left_to_be_refused(centre, tmp_path, caplog):
     centre.decide(correction={"label": "motorbike"})
     centre.decide(correction={"label": "cra"})
-    _, found = load(centre, tmp_path, evidence=centre.data)
+    found = load(centre, tmp_path, evidence=centre.data)
     assert [box.label for sample in found.samples for box in sample.boxes if not box.ignore] == [
         "motorcycle",
         "cra",
@@ -92,9 +91,9 @@ def test_a_clean_public_still_will_do(centre, tmp_path, street):
     row = centre.decide(jpeg=b"")
     row["stills"] = [centre.keep(street(3), sealed=False)]
     centre.decide(jpeg=b"")
-    importer, found = load(centre, tmp_path, evidence=centre.data)
+    found = load(centre, tmp_path, evidence=centre.data)
     assert len(found.samples) == 1
-    assert importer.unredacted == 0
+    assert found.unredacted == 0
 
 
 def test_a_drawn_box_is_seen_and_a_red_street_is_not_one(street, outlined):

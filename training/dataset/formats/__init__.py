@@ -7,8 +7,8 @@ importer knows the taxonomy. It reads only: the set is written by `training.data
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,12 +32,16 @@ class Labelled:
             them means counts as unlabelled in all these pictures.
         licence: as the source itself states it, empty where it does not.
         title: the source's own name for itself, empty where it has none.
+        verdicts: what operators decided how often, where they are the source.
+        unredacted: pictures that show people as they were: such a set stays where it was made.
     """
 
     samples: tuple[Sample, ...]
     names: tuple[str, ...]
     licence: str = ""
     title: str = ""
+    verdicts: Mapping[str, int] = field(default_factory=dict)
+    unredacted: int = 0
 
 
 class Importer(Protocol):

@@ -23,7 +23,6 @@ from training.verdicts.rows import Api, Verdict, is_address, read_verdicts
 
 LOG: Final = logging.getLogger(__name__)
 
-SOURCE: Final = "verdicts"
 LICENCE: Final = "none: unredacted recordings of the city, not to leave the centre"
 
 
@@ -35,16 +34,12 @@ class VerdictImporter:
             box, which our own pipeline does not make.
         token: bearer token of the API.
         since: decisions made at or after.
-
-    After `load`, `counts` says what was decided how often, and `unredacted` how many originals are in.
     """
 
     def __init__(self, evidence: Path | None = None, token: str = "", since: datetime | None = None) -> None:
         self._evidence = evidence
         self._token = token
         self._since = since
-        self.counts: Counter[str] = Counter()
-        self.unredacted = 0
 
     def load(self, source: str, scratch: Path) -> Labelled:
         """Read the decisions and label their pictures.
@@ -56,18 +51,18 @@ class VerdictImporter:
         if self._evidence is not None:
             check_evidence(self._evidence)
         rows = read_verdicts(source, self._token, self._since)
-        self.counts = counts_of(rows)
         taxonomy = load_taxonomy()
         found = self._find([_in_our_words(row, taxonomy) for row in rows], source, scratch)
-        labelled = [sample_of(picture, taxonomy.names, SOURCE) for picture in found.pictures]
+        labelled = [sample_of(picture, taxonomy.names) for picture in found.pictures]
         samples = tuple(sample for sample in labelled if sample is not None)
         if not samples:
             raise Failure(f"{source}: {_nothing(len(rows), found, self._evidence)}")
-        self.unredacted = found.sealed
         for why, count in found.left_out.items():
             LOG.warning("%s: %d of %d decisions are left out: %s.", source, count, len(rows), why)
         names = {box.label for sample in samples for box in sample.boxes} - {EVERY_CLASS}
-        return Labelled(samples, tuple(sorted(names)), LICENCE, "operator verdicts")
+        return Labelled(
+            samples, tuple(sorted(names)), LICENCE, "operator verdicts", counts_of(rows), found.sealed
+        )
 
     def _find(self, rows: Sequence[Verdict], source: str, scratch: Path) -> Found:
         if not is_address(source):
