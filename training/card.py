@@ -56,7 +56,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 def _head(metrics: Metrics) -> str:
     files = "`street.onnx` is for the backends openvino and onnx, `street.pt` for ultralytics (torch, GPU)"
     if metrics.get("int8", {}).get("published"):
-        preferred = "and is" if metrics["precision"] == "int8" else "but is not"
+        preferred = "and are" if metrics["precision"] == "int8" else "but are not"
         files = (
             f"`street-int8.xml` and `.bin` are for the backend openvino {preferred} what it takes where nobody asks "
             f"(`--precision`); {files}"

@@ -3,54 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import kerbwatch
 from detector.errors import Failure
-from detector.registry import resolve
+from detector.registry import resolve, weights
 from detector.spec import spec_of
 from training import cli
 from training.labels import load_taxonomy
 from training.promote import check_version
-from training.release import LICENCE, card, model_toml
+from training.release import LICENCE, model_toml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NAMES = load_taxonomy().names
-
-
-def some_metrics() -> dict[str, Any]:
-    row = {
-        "ap50": 0.5, "ap50_low": 0.4, "ap50_high": 0.6, "ap5095": 0.3, "score_min": 0.3,
-        "precision": 0.8, "recall": 0.4, "n": 9, "pictures": 33, "sets": ["in_street_vendor"],
-    }  # fmt: skip
-    plain = {"ap50": 0.7, "ap5095": 0.5, "n": 12}
-    return {
-        "model": "street@1", "dataset": "street-1", "date": "2026-11-23", "machine": "a chip, 2 cores",
-        "parameters": 2_600_000, "bootstrap_rounds": 1000, "classes": dict.fromkeys(NAMES, row),
-        "base": {
-            "set": "coco_mini", "weights": "base.pt", "sha256": "0" * 64,
-            "model": {"person": plain}, "base": {"person": plain},
-        },
-        "stalls_completed": {"set": "in_street_vendor", "added": 3, "ap50": 0.4, "ap5095": 0.2, "n": 12},
-        "stages": [
-            {"name": "wide", "epochs": 3, "side_px": 480, "freeze_layers": 5, "lr": 6e-4, "pictures": 4717},
-            {
-                "name": "full", "epochs": 2, "side_px": 640, "freeze_layers": 10, "lr": 1e-4, "pictures": 5000,
-                "synthetic": 300,
-            },
-        ],
-        "parity": {
-            "pictures": 64, "boxes": 500, "score_min": 0.25, "box_px_mean": 0.0, "box_px_max": 0.0, "score_max": 0.0,
-        },
-    }  # fmt: skip
-
-
-def dataset() -> dict[str, Any]:
-    return tomllib.loads((REPOSITORY / "datasets/street-1/dataset.toml").read_text(encoding="utf-8"))
 
 
 def test_model_toml_is_what_the_detector_reads(tmp_path: Path) -> None:
@@ -58,25 +27,24 @@ def test_model_toml_is_what_the_detector_reads(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(name.encode())
     text = model_toml(tmp_path, "street", 3, NAMES, dict.fromkeys(NAMES, 0.31), "street-1")
     spec = spec_of(tomllib.loads(text), tmp_path)
-    assert (spec.ref, spec.labels, spec.licence) == ("street@3", NAMES, LICENCE)
+    assert (spec.ref, spec.labels, spec.licence, spec.precision) == ("street@3", NAMES, LICENCE, "f32")
     assert spec.score_min["bin_overflow"] == 0.31
     assert [file.backend for file in spec.files] == ["onnx", "ultralytics"]
 
 
-def test_card_names_licence_sources_and_weaknesses() -> None:
-    text = card(some_metrics(), dataset())
-    assert "\nLicence: AGPL-3.0-or-later\n" in text
-    for source in dataset()["source"]:
-        assert source["licence"] in text
-    assert "AP50 below 0.6: person" in text
-    assert "stall (9)" in text
-    assert "300 of them rendered" in text
-    assert "Flying-wire charging is not detected" in text
-    assert "nan" not in text
+def test_model_toml_with_int8(tmp_path: Path) -> None:
+    for name in ("street-int8.xml", "street-int8.bin", "street.onnx", "street.pt"):
+        (tmp_path / name).write_bytes(name.encode())
+    text = model_toml(tmp_path, "street", 3, NAMES, dict.fromkeys(NAMES, 0.31), "street-1", "int8")
+    spec = spec_of(tomllib.loads(text), tmp_path)
+    assert spec.precision == "int8"
+    assert weights(spec, "openvino", "onnx", precision="int8").name == "street-int8.xml"
+    assert weights(spec, "openvino", "onnx").name == "street.onnx"
+    assert sorted(file.precision for file in spec.files) == ["f32", "f32", "int8", "int8"]
 
 
 def test_data_set_card_and_counts_agree() -> None:
-    described = dataset()
+    described = tomllib.loads((REPOSITORY / "datasets/street-1/dataset.toml").read_text(encoding="utf-8"))
     assert described["train_pictures"] == sum(source["pictures"]["train"] for source in described["source"])
     assert described["val_pictures"] == sum(source["pictures"]["val"] for source in described["source"])
     rows = (REPOSITORY / described["added"]["file"]).read_text().splitlines()[1:]
@@ -100,6 +68,14 @@ def test_shipped_versions_are_whole(path: Path) -> None:
     for name, row in metrics["classes"].items():
         assert row["score_min"] == pytest.approx(spec.score_min[name])
         assert row["ap50_low"] <= row["ap50"] <= row["ap50_high"]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"street@{path.parent.name}")
+def test_shipped_files_hold_no_path_or_date_of_the_machine(path: Path) -> None:
+    for file in (*path.parent.glob("*.xml"), *path.parent.glob("*.onnx")):
+        content = file.read_bytes()
+        assert not re.search(rb"/(?:work|root|home|tmp)/", content), file
+        assert not re.search(rb"20[23]\d-[01]\d-[0-3]\d", content), file
 
 
 @pytest.mark.skipif(not SHIPPED, reason="no version of street is published in this checkout")
