@@ -40,10 +40,10 @@ def night(picture: Picture, rng: np.random.Generator) -> Picture:
         radius = rng.uniform(0.2, 0.6) * w
         light += rng.uniform(0.15, 0.5) * _glow((h, w), rng.uniform(0, w), rng.uniform(-0.2, 0.8) * h, radius)
     dark = linear * light[..., None] * lamp
-    grey = dark @ np.array([0.11, 0.59, 0.3], np.float32)
-    dark = grey[..., None] + (dark - grey[..., None]) * rng.uniform(0.4, 0.9)
+    grey = np.asarray(dark @ np.array([0.11, 0.59, 0.3], np.float32), np.float32)[..., None]
+    dark = grey + (dark - grey) * np.float32(rng.uniform(0.4, 0.9))
     dark *= rng.uniform(0.8, 1.3)
-    return noise(_bytes(255 * np.clip(dark, 0, 1) ** (1 / 2.2)), rng, rng.uniform(2, 9))
+    return noise(_bytes(np.float32(255) * np.clip(dark, 0, 1) ** np.float32(1 / 2.2)), rng, rng.uniform(2, 9))
 
 
 def rain(picture: Picture, rng: np.random.Generator) -> Picture:
@@ -110,7 +110,8 @@ def h264(picture: Picture, crf: int) -> Picture:
     held = io.BytesIO()
     with av.open(held, "w", format="mp4") as out:
         stream = out.add_stream("libx264", rate=Fraction(25), options={"crf": str(crf), "preset": "veryfast"})
-        stream.width, stream.height, stream.pix_fmt, stream.thread_count = (*even.shape[1::-1], "yuv420p", 1)
+        stream.width, stream.height = even.shape[1], even.shape[0]
+        stream.pix_fmt, stream.thread_count = "yuv420p", 1
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="bgr24")
         out.mux(stream.encode(frame))
         out.mux(stream.encode())

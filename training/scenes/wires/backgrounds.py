@@ -30,6 +30,8 @@ Kind = Literal["facade", "street", "bike"]
 LONGEST_PX = 640
 EYE_M = 1.6
 DOOR_M, WINDOW_M, BIN_M, BIKE_LONG_M = 2.35, 1.9, 1.05, 1.8
+STREET_REACH_M = 3.0
+"""How far beside a bin the ground is taken to go on."""
 PLACES = Path(__file__).with_name("places.csv")
 CONTEXT = Path(__file__).with_name("context.csv")
 SURE, DOUBTFUL = 0.5, 0.2
@@ -353,4 +355,5 @@ def _street_ground(
         return None
     box = standing[int(rng.integers(len(standing)))]
     scale = (box[3] - box[1]) / BIN_M
-    return Ground(box[3] - 0.3 * scale, box[3] - EYE_M * scale, EYE_M, 0, w)
+    left, right = max(box[0] - STREET_REACH_M * scale, 0.0), min(box[2] + STREET_REACH_M * scale, float(w))
+    return Ground(box[3] - 0.15 * scale, box[3] - EYE_M * scale, EYE_M, left, right)

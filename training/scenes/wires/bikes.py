@@ -108,7 +108,7 @@ def _largest(mask: Picture) -> Picture:
     n, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     if n < 2:
         return mask
-    return (parts == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())).astype(np.uint8)
+    return np.asarray(parts == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax()), np.uint8)
 
 
 def _trusted(mask: Picture, box: Box) -> bool:

@@ -87,7 +87,7 @@ def hose(canvas: Canvas, view: View, rng: np.random.Generator) -> None:
         [[x + k * 0.25 * m, y + rng.normal(0, 0.06) * m] for k in range(int(rng.integers(5, 14)))]
     )
     line = wobbled(np.repeat(ground, 3, 0), 0.05 * m, rng)
-    if rng.random() < 0.4:
+    if view.kind == "facade" and rng.random() < 0.4:
         tap = catenary((x, foot - rng.uniform(0.5, 1.2) * m), (x, y), 0.04, 20)
         line = np.vstack([tap, line])
     canvas.shade(

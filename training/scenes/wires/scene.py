@@ -38,6 +38,13 @@ CORE = 0.25
 LEAST_GREY = 5.0
 """Mean difference in grey levels that a visible cable makes in the finished picture."""
 
+ON_THE_GROUND: tuple[Clutter, ...] = (
+    clutter_walls.hose,
+    clutter_walls.railing,
+    clutter_walls.loose_end,
+    clutter_walls.down_pipe,
+)
+"""For streets, where no wall is known."""
 IN_THE_AIR: tuple[Clutter, ...] = (
     clutter.overhead_lines,
     clutter.overhead_lines,
@@ -145,7 +152,8 @@ def _any_bikes(have: Stock, view: View, rng: np.random.Generator) -> list[tuple[
     taken = [box for _, box in view.labels + view.doubtful]
     wanted = int(rng.choice([1, 2, 3, 4], p=[0.5, 0.27, 0.15, 0.08]))
     near = ground.scale(ground.foot)
-    lowest = min(h + 0.15 * near, ground.foot + 2.2 * near)
+    reach = 2.2 if view.kind == "facade" else 1.3
+    lowest = min(h + 0.15 * near, ground.foot + reach * near)
     for _ in range(wanted * 8):
         y = rng.uniform(min(ground.foot + 0.12 * near, lowest - 1), lowest)
         cut = _bike(*have.bikes[int(rng.integers(len(have.bikes)))])
@@ -170,7 +178,7 @@ def _compose(
     everywhere = [b.box for _, b in bikes] + view.bikes
     away = replace(view, bikes=everywhere)
     if view.kind != "bike":
-        _scatter(canvas, away, ON_THE_WALL, busy, rng)
+        _scatter(canvas, away, ON_THE_WALL if view.kind == "facade" else ON_THE_GROUND, busy, rng)
     light = _light(view.picture)
     for _, bike in bikes:
         paint_shadow(canvas, bike, rng)
@@ -182,7 +190,7 @@ def _compose(
     for wire in wires:
         if wire.before:
             paint_run(canvas, view, wire, light, rng)
-    in_the_air = tuple(c for c in IN_THE_AIR if view.kind != "bike" or c is not clutter.washing_line)
+    in_the_air = tuple(c for c in IN_THE_AIR if view.kind == "facade" or c is not clutter.washing_line)
     _scatter(canvas, away, in_the_air, busy * 0.8, rng)
     return canvas
 
