@@ -6,7 +6,7 @@ SOURCE ?=
 SITE ?=
 ARGS ?=
 
-.PHONY: help setup setup-dev apt-demo apt-dev demo test check bench openapi clean
+.PHONY: help setup setup-dev apt-demo apt-dev demo test check bench bench-model openapi clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -61,6 +61,12 @@ check: setup-dev
 ## make bench     prints the published figures
 bench: setup-dev
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+## make bench-model  measures the model in use again and compares with its card (MODEL=street@1, SCENES=folder)
+MODEL ?= street@production
+SCENES ?=
+bench-model: setup
+	@$(BIN)/python benchmarks/model.py --model "$(MODEL)" $(if $(SCENES),--scenes "$(SCENES)")
 
 ## make openapi   writes api/openapi.json again
 openapi: setup

@@ -18,6 +18,8 @@ from training.yolo_data import DataSet, check_labels_exist, read_data_set
 
 AT_WORK_MIN = 0.05
 """Boxes below it play no part at run time: the lowest threshold a class can get is higher."""
+EVERY_CLASS, BEST_CLASS = "every_class", "best_class"
+"""How a place of the network is read for average precision; see `detector.decode`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class ValList:
         at_work: the same pictures as a street is watched: one class a place, boxes of AT_WORK_MIN and more.
             Precision, recall, thresholds, calibration and confusion are measured on these.
         light: mean luminance of each picture, 0 to 255.
+        decoding: how `pictures` were read: EVERY_CLASS or BEST_CLASS.
     """
 
     folder: str
@@ -41,6 +44,7 @@ class ValList:
     pictures: tuple[LabelledPicture, ...]
     at_work: tuple[LabelledPicture, ...]
     light: tuple[float, ...]
+    decoding: str = EVERY_CLASS
 
 
 def look_at_lists(
@@ -88,7 +92,8 @@ def look_at_list(
         at_work.append(labels_of(file, image, carried, taxonomy, found))
         light.append(luminance(image))
     classes = frozenset(name for name in carried if name)
-    return ValList(folder, classes, data.pictures, tuple(pictures), tuple(at_work), tuple(light))
+    decoding = EVERY_CLASS if every_class else BEST_CLASS
+    return ValList(folder, classes, data.pictures, tuple(pictures), tuple(at_work), tuple(light), decoding)
 
 
 def luminance(image: Image) -> float:

@@ -22,8 +22,6 @@ from training.labels import Taxonomy
 from training.metrics import ClassScore, draws, score_classes
 
 BOOTSTRAP_ROUNDS = 1000
-EVERY_CLASS, BEST_CLASS = "every_class", "best_class"
-"""How a place of the network is read for average precision; see `detector.decode`."""
 
 
 def measure_model(
@@ -41,6 +39,7 @@ def measure_model(
         rounds: of the bootstrap.
 
     Returns:
+        decoding: how places of the network were read for average precision.
         precision_min: the precision that thresholds were chosen at (None where they were given).
         classes: name -> {ap50, ap50_low, ap50_high, ap5095, score_min, basis, precision, precision_low,
             precision_high, recall, recall_low, recall_high, n, pictures, sets}; _low and _high are the 95 %
@@ -57,6 +56,7 @@ def measure_model(
     }
     limits = {name: threshold.score_min for name, threshold in chosen.items()}
     return {
+        "decoding": lists[0].decoding,
         "precision_min": PRECISION_MIN if score_min is None else None,
         "classes": {
             name: {**_row(ranked[name], at_work[name], chosen[name], rounds), "sets": _sets(lists, name)}
