@@ -47,6 +47,7 @@ class Request:
         per_scene: most pictures of one clip or folder; None for twice a fair share.
         known: folder of pictures that are labelled already.
         weights: of the reasons.
+        classes: whose boxes count; empty for all that the model knows.
     """
 
     folder: Path
@@ -59,6 +60,7 @@ class Request:
     per_scene: int | None = None
     known: Path | None = None
     weights: Weights = field(default_factory=Weights)
+    classes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +103,13 @@ def mine(request: Request) -> list[dict[str, Any]]:
 
 
 def _seen(shot: Shot, image: Image, request: Request) -> _Seen:
-    found = request.detect(image)
+    found = of_classes(request.detect(image), request.classes)
     width, height = int(image.shape[1]), int(image.shape[0])
     if request.second is not None:
-        other = request.second(image)
+        other = of_classes(request.second(image), request.classes)
     else:
-        other = mirrored(request.detect(np.ascontiguousarray(image[:, ::-1])), width)
+        mirror = request.detect(np.ascontiguousarray(image[:, ::-1]))
+        other = mirrored(of_classes(mirror, request.classes), width)
     doubt = uncertainty(found, request.score_min)
     candidate = Candidate(
         shot.name, shot.scene, doubt, disagreement(*in_common(found, other)), look(image), dhash(image)
@@ -117,12 +120,15 @@ def _seen(shot: Shot, image: Image, request: Request) -> _Seen:
 
 def in_common(one: Detections, other: Detections) -> tuple[Detections, Detections]:
     """Give two opinions on the classes that both models know."""
-    both = set(one.names) & set(other.names)
+    both = frozenset(one.names) & frozenset(other.names)
+    return of_classes(one, both), of_classes(other, both)
 
-    def kept(found: Detections) -> Detections:
-        return found.where(np.array([found.names[label] in both for label in found.label], dtype=bool))
 
-    return kept(one), kept(other)
+def of_classes(found: Detections, names: frozenset[str]) -> Detections:
+    """Keep the boxes of some classes; of all where none is named."""
+    if not names:
+        return found
+    return found.where(np.array([found.names[label] in names for label in found.label], dtype=bool))
 
 
 def _known(folder: Path) -> Known:

@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -122,6 +123,9 @@ def add_mine(verbs: Any) -> None:
     parser.add_argument(
         "--every", type=float, default=1.0, help="seconds between frames of a clip (default: 1)"
     )
+    parser.add_argument(
+        "--classes", default="", help="whose boxes count, such as stall,litter (default: all)"
+    )
     parser.add_argument("--per-scene", type=int, help="most pictures of one clip or folder")
     for reason in ("uncertainty", "disagreement", "novelty"):
         parser.add_argument(f"--{reason}", type=float, default=1.0, help="weight (default: 1)")
@@ -168,8 +172,17 @@ def _to_label(args: argparse.Namespace) -> list[dict[str, Any]]:
                 per_scene=args.per_scene,
                 known=args.known,
                 weights=Weights(args.uncertainty, args.disagreement, args.novelty),
+                classes=_names(args.classes, first.names),
             )
         )
+
+
+def _names(text: str, known: Sequence[str]) -> frozenset[str]:
+    names = [name for name in text.split(",") if name]
+    for name in names:
+        if name not in known:
+            raise WrongUse(f"--classes {name}: the model knows no such class; it has {', '.join(known)}.")
+    return frozenset(names)
 
 
 def _false_alarms(args: argparse.Namespace) -> list[dict[str, Any]]:

@@ -81,6 +81,14 @@ def test_two_models_that_differ(street, detections):
     assert {row["disagreement"] for row in rows} == {0.0, 1.0}
 
 
+def test_only_the_classes_asked_for_count(street, detections):
+    def detect(_):
+        return detections(("car", 0.4, BOX), ("litter", 0.99, BOX))
+
+    rows = mine(Request(street / "in", street / "out", detect, LIMITS, classes=frozenset({"litter"})))
+    assert max(row["uncertainty"] for row in rows) < 0.1
+
+
 def test_wrong_numbers_and_places(street, detections, tmp_path):
     detect = by_brightness(detections)
     with pytest.raises(WrongUse, match="at least 1"):
