@@ -122,6 +122,17 @@ def test_rendered_pictures_come_from_the_scratch_folder_and_only_their_train_lis
     assert found == [TAXONOMY.names.index("flying_wire"), PERSON, CAR, N + CAR]
 
 
+def test_regions_that_a_set_brings_along_are_ignored(data_root: Path, tmp_path: Path) -> None:
+    (data_root / "vendors/ignore").mkdir()
+    (data_root / "vendors/ignore/t2.txt").write_text(
+        "0 0.1 0.1 0.1 0.1\n1 0.9 0.1 0.1 0.1\n-1 0.2 0.8 0.1 0.1\n"
+    )
+    census = put_together(data_root, tmp_path)
+    found = read_boxes(tmp_path / "out/images/vendors/t2.jpg", 2 * N + 1)[:, 0].tolist()
+    assert found == [TRICYCLE, PERSON, N + CAR, N + STALL, 2 * N]  # a pothole is none of our classes
+    assert census.boxes["ignored"] == {"car": 2, "stall": 1, "*": 1}
+
+
 def test_the_built_set_reads_as_a_data_set(data_root: Path, tmp_path: Path) -> None:
     put_together(data_root, tmp_path)
     data = read_data_set(tmp_path / "out/data.yaml", "train")

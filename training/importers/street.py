@@ -27,7 +27,7 @@ from tqdm import tqdm
 from detector.errors import Failure
 from training.complete import NOTHING, Completion
 from training.labels import Taxonomy
-from training.yolo_data import DataSet, label_path_of, read_boxes, read_data_set
+from training.yolo_data import DataSet, label_path_of, read_boxes, read_data_set, read_ignored
 
 Boxes = npt.NDArray[np.float64]
 """float64 (N, 5): class index, centre x, centre y, width, height as fractions of the picture."""
@@ -116,7 +116,7 @@ def build(
     """
     shutil.rmtree(work / "labels", ignore_errors=True)
     census, lines = Census(), {"train": list[str](), "val": list[str]()}
-    waiting = {*added.boxes, *added.ignored}
+    waiting, unsure = {*added.boxes, *added.ignored}, added.ignored
     for recipe in recipes:
         for split in ("train",) if recipe.rendered else ("train", "val"):
             root = scenes_root if recipe.rendered else data_root
@@ -130,7 +130,13 @@ def build(
                 own = translate(read_boxes(picture, len(data.names)), classes)
                 if split == "train":
                     guessed = NOTHING if recipe.complete else complete(picture, carried)
-                    own = _completed(own, key, added, guessed, taxonomy, census)
+                    doubts = np.concatenate(
+                        [
+                            translate(read_ignored(picture, len(data.names)), (*classes, -1)),
+                            unsure.get(key, NO_BOXES),
+                        ]
+                    )
+                    own = _completed(own, added.boxes.get(key, NO_BOXES), doubts, guessed, taxonomy, census)
                 else:
                     census.count("val", own, taxonomy.names)
                 census.pictures[f"{recipe.folder}/{split}"] += 1
@@ -144,10 +150,9 @@ def build(
 
 
 def _completed(
-    own: Boxes, key: tuple[str, str], added: Added, guessed: Completion, taxonomy: Taxonomy, census: Census
+    own: Boxes, extra: Boxes, unsure: Boxes, guessed: Completion, taxonomy: Taxonomy, census: Census
 ) -> Boxes:
     """Give a train picture's boxes: as labelled, added by us, guessed where neither is; then the ignored."""
-    extra, unsure = added.boxes.get(key, NO_BOXES), added.ignored.get(key, NO_BOXES)
     real = np.concatenate([own, extra])
     sure = without_doubles(guessed.sure, real)
     for kind, boxes in (("given", own), ("added", extra), ("completed", sure)):
@@ -169,7 +174,10 @@ def as_regions(boxes: Boxes, classes: int) -> Boxes:
 
 
 def translate(boxes: Boxes, classes: tuple[int | None, ...]) -> Boxes:
-    """Replace foreign class indices by ours and drop boxes of unused classes."""
+    """Replace foreign class indices by ours and drop boxes of unused classes.
+
+    Index -1 (every class, of an ignored region) takes the last entry of `classes`.
+    """
     kept = [[float(new), *row[1:]] for row in boxes if (new := classes[int(row[0])]) is not None]
     return np.array(kept, dtype=np.float64).reshape(-1, 5)
 
