@@ -166,3 +166,34 @@ def test_without_false_alarms_the_list_is_empty(street, detections):
 def test_classes_that_are_none(street, detections, absent):
     with pytest.raises(WrongUse, match="--absent"):
         alarms(street, lambda _: detections(), absent=absent)
+
+
+def test_false_alarms_join_the_next_version(street, detections, noise, tmp_path):
+    """The set has no val of its own; its pictures go to train of the version that it joins."""
+    import kerbwatch
+    from training.dataset.manifest import Manifest, Source
+    from training.dataset.store import write_set
+    from training.dataset.types import LabelledBox, Sample
+    from training.labels import load_taxonomy
+
+    names = load_taxonomy().names
+    alarms(street, lambda _: detections(("litter", 0.8, BOX)), names=names)
+    samples = []
+    for number, split in enumerate(("train", "val")):
+        path = tmp_path / f"parent-{number}.png"
+        cv2.imwrite(str(path), noise(70 + number))
+        samples.append(Sample(path, (96, 64), (LabelledBox("car", (10, 10, 60, 50)),), split, source="old"))
+    source = Source(folder="old", title="old", licence="ours")
+    (tmp_path / "parent").mkdir()
+    write_set(
+        samples, names, tmp_path / "parent", Manifest(name="street-2", licence="ours", source=(source,))
+    )
+    argv = ["dataset", "import", "yolo", str(street / "out" / "set"), "--name", "street-3"]
+    argv += ["--parent", str(tmp_path / "parent"), "--out", str(tmp_path / "next")]
+    assert kerbwatch.main(argv) == 0
+    stored = read_set(tmp_path / "next")
+    assert stored.manifest.parent == "street-2"
+    assert [sample.split for sample in stored.samples].count("train") == 4
+    mined = [sample for sample in stored.samples if sample.source != "old"]
+    assert all(sample.unlabelled == set(names) - {"litter"} for sample in mined)
+    assert all({box.label for box in sample.boxes} == set(names) - {"litter"} for sample in mined)
