@@ -1,6 +1,8 @@
-"""Time from picture to boxes on the demo clip, one picture after the other, per precision.
+"""Time from picture to boxes on the demo clip, one picture after the other, per model and precision.
 
-python benchmarks/detect_latency.py [--json FILE]
+python benchmarks/detect_latency.py [--model street@1 --model street@2 ...] [--json FILE]
+
+Precisions that a model has no file for are left out.
 """
 
 from __future__ import annotations
@@ -15,25 +17,33 @@ from pathlib import Path
 
 import numpy as np
 
+from detector.backends import Precision
 from detector.detector import open_detector
+from detector.registry import resolve
 from ingest.sources import open_source
 
 CLIP = Path(__file__).resolve().parents[1] / "datasets" / "demo" / "street.mp4"
 WARM_UP = 10
 
 
-def measure(precision: str) -> dict[str, object]:
+def precisions(model: str) -> tuple[Precision, ...]:
+    """Give what a model can be computed in."""
+    int8: tuple[Precision, ...] = ("int8",) if resolve(model).files_of("openvino", "int8") else ()
+    return ("f32", "bf16", *int8)
+
+
+def measure(model: str, precision: Precision) -> dict[str, object]:
     """Give wall milliseconds a picture: median, and the 2.5 and 97.5 percentiles."""
     times = []
-    with open_detector(precision=precision) as detector, open_source(str(CLIP), "bench") as source:
+    with open_detector(model, precision=precision) as detector, open_source(str(CLIP), "bench") as source:
         for frame in source.frames():
             start = time.perf_counter()
             detector.detect(frame.image)
             times.append(1000 * (time.perf_counter() - start))
-        model = detector.model_ref
+        ref = detector.model_ref
     low, middle, high = (round(float(v), 1) for v in np.percentile(times[WARM_UP:], (2.5, 50, 97.5)))
     return {
-        "model": model,
+        "model": ref,
         "precision": precision,
         "n": len(times) - WARM_UP,
         "ms": middle,
@@ -43,11 +53,15 @@ def measure(precision: str) -> dict[str, object]:
 
 def main() -> None:
     """Print the table; write JSON where asked."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", action="append", help="name@version or name@alias; repeatable")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
-    rows = [measure(precision) for precision in ("f32", "bf16")]
+    models = args.model or ["street@production"]
+    rows = [measure(model, precision) for model in models for precision in precisions(model)]
     for row in rows:
         print(f"{row['model']}  {row['precision']:<5} {row['ms']:>6} ms  95 % {row['ms_95']}  n={row['n']}")
     if args.json:

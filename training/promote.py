@@ -170,6 +170,8 @@ def _guard(old: ModelSpec, new: ModelSpec) -> None:
             f"{new.ref} is not promoted: {'; '.join(reasons)}. Promote another version, or say why all the "
             "same with --force REASON."
         )
+    if theirs.get("decoding") != mine.get("decoding"):
+        log.warning("%s and %s were decoded differently for average precision", old.ref, new.ref)
     if apart := incomparable(theirs, mine):
         log.warning("not compared, measured on different val pictures: %s", ", ".join(apart))
 

@@ -141,10 +141,10 @@ def _fill(folder: Path, request: Request, version: int) -> None:
     config = read_config(request.run / "config.toml")
     shutil.copyfile(request.run / "config.toml", folder / "config.toml")
     taxonomy = load_taxonomy()
-    draft = Draft(folder, request.name, version, taxonomy.names, str(config["name"]))
     sets = val_sets_of(config, request.data_root, request.scenes)
 
-    parameters = _write_weights(request.weights, folder)
+    labels, parameters = _write_weights(request.weights, folder)
+    draft = Draft(folder, request.name, version, labels, str(config["name"]))
     spec = draft.spec({})
     forms = {
         "checkpoint": sets.look(spec, taxonomy, "ultralytics"),
@@ -184,12 +184,13 @@ def _fill(folder: Path, request: Request, version: int) -> None:
     (folder / "card.md").write_text(card(metrics, dataset), encoding="utf-8")
 
 
-def _write_weights(weights: Path, folder: Path) -> int:
-    """Write street.pt and, from exactly that file, street.onnx; give the number of parameters."""
+def _write_weights(weights: Path, folder: Path) -> tuple[tuple[str, ...], int]:
+    """Write street.pt and, from exactly that file, street.onnx; give class names and number of parameters."""
     model = load_checkpoint(weights).model
     save_slim(model, folder / "street.pt", SIDE_PX)
     export_onnx(folder / "street.pt", folder / "street.onnx", SIDE_PX)
-    return int(sum(parameter.numel() for parameter in model.parameters()))
+    labels = tuple(str(name) for name in model.names.values())
+    return labels, int(sum(parameter.numel() for parameter in model.parameters()))
 
 
 def _quantise(
@@ -222,9 +223,8 @@ def _compare_with_base(
 ) -> dict[str, Any]:
     """Measure the base model on the set that labels people and vehicles, exported the same way."""
     with tempfile.TemporaryDirectory() as scratch:
-        labels = tuple(load_checkpoint(base).model.names.values())
+        labels, _ = _write_weights(base, Path(scratch))
         draft = Draft(Path(scratch), "base", 0, labels, "coco")
-        _write_weights(base, draft.folder)
         with Detector(draft.spec({})) as detector:
             theirs = look_at_lists(detector, data_root, [BASE_SET], taxonomy)
     ours = [entry for entry in lists if entry.folder == BASE_SET]

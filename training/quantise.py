@@ -205,7 +205,7 @@ def names_of(operations: Sequence[str], kept: Iterable[str]) -> list[str]:
 
 
 def tidy(xml: Path) -> None:
-    """Take out of an .xml what says nothing about the network: which tools made it how, and indentation."""
+    """Take out of an .xml what says nothing about the network: tools, settings, running numbers."""
     tree = ET.parse(xml)  # noqa: S314 - written a moment ago by OpenVINO
     root = tree.getroot()
     for element in root.iter():
@@ -213,6 +213,9 @@ def tidy(xml: Path) -> None:
         element.tail = None
     for info in root.findall("rt_info"):
         root.remove(info)
+    for layer in root.iter("layer"):
+        if not layer.get("name", "").startswith("/"):  # numbered by a counter of the process
+            layer.set("name", f"{layer.get('type')}_{layer.get('id')}")
     root.set("name", xml.stem)
     tree.write(xml, encoding="utf-8", xml_declaration=True)
 
