@@ -6,7 +6,7 @@ SOURCE ?=
 SITE ?=
 ARGS ?=
 
-.PHONY: help setup setup-dev apt-demo apt-dev demo test check bench bench-model openapi clean
+.PHONY: help setup setup-dev apt-demo apt-dev demo test check bench bench-model bench-events openapi clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -67,6 +67,10 @@ MODEL ?= street@production
 SCENES ?=
 bench-model: setup
 	@$(BIN)/python benchmarks/model.py --model "$(MODEL)" $(if $(SCENES),--scenes "$(SCENES)")
+
+## make bench-events prints precision, recall and time to alarm on the clips with truth
+bench-events: setup
+	@$(BIN)/python benchmarks/events.py --model "$(MODEL)"
 
 ## make openapi   writes api/openapi.json again
 openapi: setup
