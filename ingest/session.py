@@ -12,6 +12,7 @@ from pathlib import Path
 from detector.backends import Precision
 from detector.detector import Detector, open_detector
 from detector.errors import Failure, WrongUse
+from detector.registry import resolve
 from ingest.config import load_site
 from ingest.deploy import ApiChoice, Json, check_data, opened_api, with_paths
 from ingest.gate import open_gate
@@ -122,6 +123,20 @@ def _detector(job: Job, camera: Camera) -> Detector:
     return open_detector(job.model or camera.model, job.backend, precision=job.precision)
 
 
+def _detectors(job: Job, site: Site | None, stack: ExitStack) -> dict[str, Detector]:
+    """Open what the cameras of a site name: one detector per version, however many aliases lead to it."""
+    names = sorted({job.model or camera.model for camera in (site.cameras if site else ())})
+    specs = {name: resolve(name) for name in names}
+    versions = {(spec.folder, spec.ref): spec for spec in specs.values()}
+    opened = {
+        key: stack.enter_context(Detector(spec, job.backend, precision=job.precision, hint="throughput"))
+        for key, spec in versions.items()
+    }
+    for name, spec in specs.items():
+        log.info("%s is %s", name, spec.ref)
+    return {name: opened[spec.folder, spec.ref] for name, spec in specs.items()}
+
+
 def watch(
     job: Job, site: Site, camera: Camera, source: Source, detector: Detector, uplink: Uplink
 ) -> Pipeline:
@@ -198,13 +213,7 @@ def serve_site(job: Job, site: Site | None, show: Show, ready: Callable[[str], N
     data = check_data(job.data)
     own = None if job.api.url else data
     with ExitStack() as stack:
-        models = {job.model or camera.model for camera in (site.cameras if site else ())}
-        detectors = {
-            model: stack.enter_context(
-                open_detector(model, job.backend, precision=job.precision, hint="throughput")
-            )
-            for model in sorted(models)
-        }
+        detectors = _detectors(job, site, stack)
         url = stack.enter_context(opened_api(job.api, data, site.timezone if site else None))
         uplink = stack.enter_context(
             Uplink(data, url, job.api.token, lambda case: show(with_paths(case, own)))
