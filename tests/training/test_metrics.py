@@ -67,11 +67,13 @@ def independent_run(pictures: list[LabelledPicture], folder: Path) -> dict[str, 
     images = [{"id": i, "width": 640, "height": 480} for i in range(len(pictures))]
     truth, found = [], []
     for i, picture in enumerate(pictures):
-        for box, c in zip(picture.truth_xyxy, picture.truth_class, strict=True):
+        labelled = zip(picture.truth_xyxy, picture.truth_class, [0] * len(picture.truth_class), strict=True)
+        ignored = zip(picture.ignore_xyxy, picture.ignore_class, [1] * len(picture.ignore_class), strict=True)
+        for box, c, crowd in (*labelled, *ignored):
             x1, y1, x2, y2 = map(float, box)
             truth.append(
                 {
-                    "id": len(truth) + 1, "image_id": i, "category_id": int(c), "iscrowd": 0,
+                    "id": len(truth) + 1, "image_id": i, "category_id": int(c), "iscrowd": crowd,
                     "bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1),
                 }
             )  # fmt: skip
@@ -103,9 +105,13 @@ def independent_run(pictures: list[LabelledPicture], folder: Path) -> dict[str, 
     return result
 
 
+@pytest.mark.parametrize("ignoring", [False, True])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_equals_an_independent_pycocotools_run(tmp_path: Path, seed: int) -> None:
+def test_equals_an_independent_pycocotools_run(tmp_path: Path, seed: int, ignoring: bool) -> None:
     pictures = some_pictures(seed)
+    if ignoring:
+        region, stall = np.array([[0.0, 0, 300, 300]]), np.array([7])
+        pictures = [replace(p, ignore_xyxy=region, ignore_class=stall) for p in pictures]
     scores = score_classes(pictures, NAMES)
     wanted = independent_run(pictures, tmp_path)
     assert set(scores) == {"tricycle", "stall"}  # nobody labelled an overflowing bin: not scored

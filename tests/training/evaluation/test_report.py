@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+import kerbwatch
 from detector.errors import WrongUse
 from training.evaluation.measure import measure_model
 from training.evaluation.report import check_folder, write_report
@@ -97,3 +99,30 @@ def test_plots_are_well_formed_and_titles_escaped():
     table = counts(["a", "b"], [[3, 1], [0, 0]], "said", "labelled")
     assert ET.fromstring(table) is not None
     assert table.count("<rect") == 5
+
+
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "data" / "in_street_vendor" / "data.yaml"
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not SHARED.is_file(), reason="needs the labelled pictures in ../shared/data")
+def test_the_verb_writes_the_report_and_the_same_figures(tmp_path, capsys):
+    folder = tmp_path / "report"
+    command = ["evaluate", str(SHARED), "--model", "street@1", "--json", "--report", str(folder)]
+    assert kerbwatch.main(command) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert list(result)[:6] == ["model", "dataset", "images", "classes", "map50", "map5095"]
+    assert set(result) >= {"decoding", "slices", "calibration", "confusion"}
+    figures = json.loads((folder / "figures.json").read_text())
+    for name, row in result["classes"].items():
+        for key in ("ap50", "ap5095", "precision", "recall", "n"):
+            assert row[key] == pytest.approx(figures["classes"][name][key], abs=1e-4)
+
+
+def test_a_folder_that_is_in_use_is_refused_before_anything_is_looked_at(tmp_path, capsys):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").touch()
+    (tmp_path / "data.yaml").write_text("val: images\nnames: [bin]\n")
+    command = ["evaluate", str(tmp_path / "data.yaml"), "--model", "none@1", "--report", str(tmp_path)]
+    assert kerbwatch.main(command) == 2
+    assert "is no report" in capsys.readouterr().err
