@@ -26,6 +26,11 @@ def evaluate(argv: list[str]) -> int:
     parser.add_argument("--split", default="val", help="which list of the data set (default: val)")
     parser.add_argument("--backend", default="openvino", help="openvino, onnx or ultralytics")
     parser.add_argument(
+        "--precision",
+        choices=("f32", "bf16", "f16", "int8"),
+        help="arithmetic (what model.toml says, else f32)",
+    )
+    parser.add_argument(
         "--decoding",
         default="every-class",
         choices=("every-class", "best-class"),
@@ -50,7 +55,7 @@ def evaluate(argv: list[str]) -> int:
     carried_of(data, taxonomy)
     if args.report:
         check_folder(args.report)
-    with open_detector(args.model, args.backend) as detector:
+    with open_detector(args.model, args.backend, precision=args.precision) as detector:
         spec, every_class = detector.spec, args.decoding == "every-class"
         looked = look_at_list(
             args.data.resolve().parent.name, data, detector, taxonomy, every_class=every_class

@@ -17,6 +17,20 @@ def ap_interval(matches: Matches, weights: Floats) -> tuple[float, float]:
     return percentiles(average_precisions(matches, weights))
 
 
+def ap_difference(one: Matches, other: Matches, weights: Floats) -> tuple[float, float]:
+    """Give the interval of AP(one) - AP(other) at IoU 0.5 for two models on the same pictures.
+
+    Both are scored on the same draws, so what is hard for both cancels out; an interval above nought says
+    that `one` is better.
+
+    Raises:
+        ValueError: the labels are not the same.
+    """
+    if not np.array_equal(one.labelled, other.labelled):
+        raise ValueError("wanted two models on the same labelled pictures")
+    return percentiles(average_precisions(one, weights) - average_precisions(other, weights))
+
+
 def precision_interval(matches: Matches, score_min: float, weights: Floats) -> tuple[float, float]:
     """Give the interval of the precision of the boxes with at least `score_min`; (0, 0) without any."""
     kept = matches.score >= score_min

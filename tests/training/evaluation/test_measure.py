@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from training.evaluation.calibration import curve_of
 from training.evaluation.confusion import limits_of, measure_confusion, pair
-from training.evaluation.intervals import ap_interval, precision_interval, recall_interval, wilson
+from training.evaluation.intervals import (
+    ap_difference,
+    ap_interval,
+    precision_interval,
+    recall_interval,
+    wilson,
+)
 from training.evaluation.measure import measure_model, score_lists, score_min_of
 from training.evaluation.slices import DARK_BELOW, measure_slices
 from training.evaluation.thresholds import CEILING, FLOOR, THRESHOLD_OF_FEW, choose
@@ -191,6 +197,22 @@ def test_bootstrap_intervals_hold_their_figures(seed):
         assert low <= value <= high
     low, high = ap_interval(matches, weights)
     assert 0 <= low <= high <= 1
+
+
+def test_two_models_on_the_same_pictures_are_compared_draw_by_draw():
+    random = np.random.default_rng(3)
+    picture, score = np.repeat(np.arange(60), 5), random.uniform(0, 1, 300)
+    hit = random.random(300) < 0.8
+    one = Matches(picture, score, hit, np.full(60, 5))
+    weights = draws(60, 200)
+    assert ap_difference(one, one, weights) == (0.0, 0.0)
+    worse = replace(one, hit=hit & (random.random(300) < 0.9))
+    low, high = ap_difference(one, worse, weights)
+    assert 0 < low < high
+    apart = [ap_interval(matches, weights) for matches in (one, worse)]
+    assert high - low < max(top - bottom for bottom, top in apart)  # pairing narrows it
+    with pytest.raises(ValueError, match="same labelled pictures"):
+        ap_difference(one, replace(one, labelled=np.full(60, 4)), weights)
 
 
 def test_scores_of_lists_leave_out_sets_that_do_not_label_the_class(lists, taxonomy):
