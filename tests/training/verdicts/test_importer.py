@@ -83,7 +83,7 @@ def test_without_the_originals_it_says_what_is_missing(centre, tmp_path, outline
     with pytest.raises(Failure, match="--evidence") as raised:
         load(centre, tmp_path)
     assert "2 have no picture" in str(raised.value)
-    with pytest.raises(Failure, match="1 have no picture and 1 have the box drawn"):
+    with pytest.raises(Failure, match="1 has no picture and 1 has the box drawn"):
         load(centre, tmp_path, evidence=centre.data)
 
 

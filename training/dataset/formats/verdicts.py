@@ -117,7 +117,10 @@ def _nothing(rows: int, found: Found, evidence: Path | None) -> str:
         return "there is no decision in it."
     if not found.left_out:
         return f"of {rows} decisions none says what is or is not in a picture."
-    why = " and ".join(f"{count} have {reason}" for reason, count in sorted(found.left_out.items()))
+    why = " and ".join(
+        f"{count} {'has' if count == 1 else 'have'} {reason}"
+        for reason, count in sorted(found.left_out.items())
+    )
     advice = (
         "the originals are no longer kept there"
         if evidence
