@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
-from detector.errors import WrongUse
+from detector.errors import Failure, WrongUse
 from training.dataset.formats import EXPORTERS, IMPORTERS
 from training.dataset.scenes import NEAR_BITS_MAX
 from training.dataset.types import Split
@@ -155,7 +156,7 @@ def _wish(args: argparse.Namespace, *, keep: bool = False) -> Any:
 def _add_export(verbs: Any) -> None:
     parser = verbs.add_parser("export", help="a set in another format")
     parser.add_argument("kind", choices=sorted(EXPORTERS), metavar="KIND", help=", ".join(sorted(EXPORTERS)))
-    parser.add_argument("dir", type=Path, metavar="DIR", help="folder of a set")
+    parser.add_argument("dir", type=_folder, metavar="DIR", help="folder of a set")
     parser.add_argument("--out", type=Path, required=True, help="folder to write; must not exist")
     parser.set_defaults(run=_export)
 
@@ -165,9 +166,12 @@ def _export(args: argparse.Namespace) -> int:
     from training.dataset.store import read_set, scratch_beside
 
     stored = read_set(args.dir)
-    with scratch_beside(args.out) as scratch:
+    with scratch_beside(args.out) as scratch, _writing(args.out):
         (scratch / "set").mkdir()
         exporter(args.kind).write(stored.samples, stored.names, scratch / "set")
+        if unredacted := sum(source.unredacted for source in stored.manifest.source) if stored.manifest else 0:
+            (scratch / "set").chmod(0o700)
+            print(f"{args.out}: {unredacted} pictures show people as they were; keep it here.", file=sys.stderr)
         (scratch / "set").rename(args.out)
     print(f"{args.out}: {len(stored.samples)} pictures as {args.kind}")
     return 0
@@ -175,7 +179,7 @@ def _export(args: argparse.Namespace) -> int:
 
 def _add_check(verbs: Any) -> None:
     parser = verbs.add_parser("check", help="every fault, one line each; exits 1 if there are errors")
-    parser.add_argument("dir", type=Path, metavar="DIR", help="folder with a data.yaml")
+    parser.add_argument("dir", type=_folder, metavar="DIR", help="folder with a data.yaml")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=_check)
 
@@ -199,7 +203,7 @@ def _check(args: argparse.Namespace) -> int:
 
 def _add_stats(verbs: Any) -> None:
     parser = verbs.add_parser("stats", help="classes, sizes, shapes, lists, sources")
-    parser.add_argument("dir", type=Path, metavar="DIR", help="folder with a data.yaml")
+    parser.add_argument("dir", type=_folder, metavar="DIR", help="folder with a data.yaml")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--report", type=Path, metavar="FOLDER", help="write index.html with bars, faults and a contact sheet"
@@ -229,7 +233,7 @@ def _write_report(folder: Path, source: Path, stored: Any, stats: Any) -> None:
     title = stored.manifest.name if stored.manifest else source.resolve().name
     colours = class_colours()
     faults = check(source)
-    with scratch_beside(folder) as scratch:
+    with scratch_beside(folder) as scratch, _writing(folder):
         made = scratch / "report"
         made.mkdir()
         if stored.samples:
@@ -245,7 +249,7 @@ def _write_report(folder: Path, source: Path, stored: Any, stats: Any) -> None:
 
 def _add_split(verbs: Any) -> None:
     parser = verbs.add_parser("split", help="draw train and val anew by scene")
-    parser.add_argument("dir", type=Path, metavar="DIR", help="folder of a set; its lists are replaced")
+    parser.add_argument("dir", type=_folder, metavar="DIR", help="folder of a set; its lists are replaced")
     _add_split_options(parser)
     parser.add_argument("--keep", action="store_true", help="what is on a list stays; only the rest is dealt")
     parser.set_defaults(run=_split)
@@ -262,7 +266,7 @@ def _split(args: argparse.Namespace) -> int:
 
 def _add_show(verbs: Any) -> None:
     parser = verbs.add_parser("show", help="a contact sheet with the boxes drawn")
-    parser.add_argument("dir", type=Path, metavar="DIR", help="folder with a data.yaml")
+    parser.add_argument("dir", type=_folder, metavar="DIR", help="folder with a data.yaml")
     parser.add_argument(
         "--out", type=Path, default=Path("sheet.jpg"), help="picture to write (default: sheet.jpg)"
     )
@@ -291,7 +295,23 @@ def _show(args: argparse.Namespace) -> int:
         raise WrongUse(f"--class {args.label}: {args.dir} has {', '.join(stored.names)}.")
     chosen = choose(stored.samples, args.n, args.seed, args.label, args.split)
     data = cv2.imencode(args.out.suffix.lower(), contact_sheet(chosen, class_colours(), args.columns))[1]
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_bytes(data.tobytes())
+    with _writing(args.out):
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_bytes(data.tobytes())
     print(f"{args.out}: {len(chosen)} pictures")
     return 0
+
+
+def _folder(text: str) -> Path:
+    """Give the folder of a set; its data.yaml may be named instead."""
+    path = Path(text)
+    return path.parent if path.name == "data.yaml" and path.is_file() else path
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Say in one sentence that something cannot be written: full disk, no permission, no such folder."""
+    try:
+        yield
+    except OSError as error:
+        raise Failure(f"{path}: cannot be written ({error.strerror}).") from error

@@ -255,7 +255,7 @@ def _manifest(
 ) -> Manifest:
     """Give the new version's dataset.toml; counts are added when it is written."""
     base = parent.manifest if parent else None
-    used_for = ", ".join(sorted({meaning for meaning in meanings.values() if meaning} - {EVERY_CLASS}))
+    used_for = ", ".join(sorted({box.label for sample in fresh for box in sample.boxes if not box.ignore}))
     sources = tuple(
         Source(
             folder=folder,

@@ -162,8 +162,8 @@ _COLUMNS: tuple[tuple[str, Callable[[ClassStats], Any]], ...] = (
 
 
 def class_rows(stats: Stats) -> list[list[str]]:
-    """Give the table of classes: a heading, then one row a class; classes that nothing shows are left out."""
-    shown = {name: row for name, row in stats.classes.items() if row.boxes or row.ignored}
+    """Give the table of classes: a heading, then one row a class that is shown or known to be unlabelled."""
+    shown = {name: row for name, row in stats.classes.items() if row.boxes or row.ignored or row.unlabelled}
     return [
         ["class", *(title for title, _ in _COLUMNS)],
         *([name, *(str(value(row)) for _, value in _COLUMNS)] for name, row in shown.items()),

@@ -113,6 +113,13 @@ def write_set(
 ) -> tuple[Sample, ...]:
     """Write a set into `folder`, which is empty; give the samples with the paths they have there.
 
+    Args:
+        samples: pictures with boxes; labels are in `names`, or EVERY_CLASS.
+        names: class names, index to name.
+        folder: where to.
+        manifest: what the set is made of; its counts are taken from the samples.
+        place: copy the pictures, or link to where they are.
+
     Raises:
         Failure: a picture cannot be copied, or a box has a label that is not in `names`.
     """
@@ -121,8 +128,11 @@ def write_set(
         for sample, name in zip(samples, target_names(samples), strict=True)
     )
     for sample, target in zip(samples, placed, strict=True):
-        _place(sample.path, target.path, place)
-        _write_labels(target, names)
+        try:
+            _place(sample.path, target.path, place)
+            _write_labels(target, names)
+        except OSError as error:
+            raise Failure(f"{sample.path}: cannot be put into {folder} ({error.strerror}).") from error
     write_lists(folder, placed, names, manifest)
     return placed
 
@@ -331,13 +341,10 @@ def _extra_line(folder: Path, sample: Sample) -> str:
 
 def _place(picture: Path, target: Path, place: Literal["copy", "link"]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        if place == "link":
-            target.symlink_to(picture.resolve())
-        else:
-            shutil.copyfile(picture, target)
-    except OSError as error:
-        raise Failure(f"{picture}: cannot be copied to {target} ({error.strerror}).") from error
+    if place == "link":
+        target.symlink_to(picture.resolve())
+    else:
+        shutil.copyfile(picture, target)
 
 
 def _write_labels(sample: Sample, names: Sequence[str]) -> None:

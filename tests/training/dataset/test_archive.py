@@ -91,19 +91,19 @@ def test_links_in_a_zip_are_refused(tmp_path):
         unpack(archive, tmp_path / "out")
 
 
-@pytest.mark.parametrize("name", KINDS)
+GROWING = Limits(ratio=2, ratio_from_bytes=1000)
+
+
 @pytest.mark.parametrize(
-    ("limits", "said"),
+    ("name", "limits", "said"),
     [
-        (Limits(entries=1), "more than 1 entries"),
-        (Limits(total_bytes=10), "unpacks to more than 0 MiB"),
-        (Limits(ratio=2, ratio_from_bytes=1000), "grows more than 2 times"),
+        *((name, Limits(entries=1), "more than 1 entries") for name in KINDS),
+        *((name, Limits(total_bytes=10), "unpacks to more than 0 MiB") for name in KINDS),
+        *((name, GROWING, "grows more than 2 times") for name in KINDS if name != "a.tar"),
     ],
 )
 def test_bombs_are_refused(name, limits, said, tmp_path):
     archive = pack(tmp_path / name, {"a.txt": b"0" * 100, "b.txt": bytes(100_000)})
-    if name == "a.tar" and limits.ratio == 2:
-        pytest.skip("a plain tar does not shrink")
     with pytest.raises(Failure, match=said):
         unpack(archive, tmp_path / "out", limits)
     assert not (tmp_path / "out").exists()
