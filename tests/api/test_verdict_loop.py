@@ -132,6 +132,7 @@ def test_decisions_become_the_next_version(street, tmp_path, capsys):
     manifest = read_manifest(folder / "dataset.toml")
     (source,) = manifest.source
     assert source.unredacted == 4
+    assert source.used_for == "car, truck"
     assert source.verdicts == {
         "confirm": 1,
         "confirm_corrected": 1,
@@ -143,6 +144,9 @@ def test_decisions_become_the_next_version(street, tmp_path, capsys):
     assert folder.stat().st_mode & 0o777 == 0o700
     assert json.loads(out)["name"] == "street-3"
     assert kerbwatch.main(["dataset", "check", str(folder)]) == 0
+    code, _, err = run(capsys, "export", "coco", folder, "--out", tmp_path / "coco")
+    assert (code, "4 pictures show people unblurred" in err) == (0, True)
+    assert (tmp_path / "coco").stat().st_mode & 0o777 == 0o700
 
 
 def test_they_grow_from_a_parent(street, tmp_path, capsys):

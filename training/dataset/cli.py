@@ -169,9 +169,9 @@ def _export(args: argparse.Namespace) -> int:
     with scratch_beside(args.out) as scratch, _writing(args.out):
         (scratch / "set").mkdir()
         exporter(args.kind).write(stored.samples, stored.names, scratch / "set")
-        if unredacted := sum(source.unredacted for source in stored.manifest.source) if stored.manifest else 0:
+        if stored.manifest and (unredacted := stored.manifest.unredacted):
             (scratch / "set").chmod(0o700)
-            print(f"{args.out}: {unredacted} pictures show people as they were; keep it here.", file=sys.stderr)
+            print(f"{args.out}: {unredacted} pictures show people unblurred: keep it here.", file=sys.stderr)
         (scratch / "set").rename(args.out)
     print(f"{args.out}: {len(stored.samples)} pictures as {args.kind}")
     return 0

@@ -20,7 +20,7 @@ from training.dataset.manifest import Manifest, Source, SplitRule, with_counts
 from training.dataset.scenes import NEAR_BITS_MAX, groups_of, near_pairs, scene_keys
 from training.dataset.split import split_by_group
 from training.dataset.store import StoredSet, read_set, scratch_beside, write_lists, write_set
-from training.dataset.types import EVERY_CLASS, Sample, Split
+from training.dataset.types import Sample, Split
 from training.labels import load_taxonomy
 
 LOG = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ def import_set(request: Request) -> Imported:
         known = {new.path.resolve(): looks[old.path] for new, old in zip(placed, samples, strict=True)}
         faults = check(scratch / "set", known)
         _refuse_errors(faults, request)
-        if any(source.unredacted for source in manifest.source):
+        if manifest.unredacted:
             (scratch / "set").chmod(0o700)
         (scratch / "set").rename(request.out)
     moved = tuple(

@@ -148,6 +148,11 @@ class Manifest(_Strict):
     class_map: dict[str, dict[str, str]] = Field(default_factory=dict)
     source: tuple[Source, ...] = ()
 
+    @property
+    def unredacted(self) -> int:
+        """How many pictures show people as they were: a set that holds any stays where it was made."""
+        return sum(source.unredacted for source in self.source)
+
 
 def read_manifest(path: Path) -> Manifest:
     """Read dataset.toml.
