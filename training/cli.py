@@ -79,7 +79,7 @@ def _report(
     title = f"{result['model']} on {looked.folder}, {result['images']} pictures"
     page = write_report(folder, title, (looked,), taxonomy, parts)
     print(f"report: {page}", file=sys.stderr)
-    return {key: parts[key] for key in ("slices", "calibration", "confusion")}
+    return {key: parts[key] for key in ("operating_points", "slices", "calibration", "confusion")}
 
 
 def train(argv: list[str]) -> int:

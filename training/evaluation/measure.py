@@ -17,7 +17,7 @@ from training.evaluation.confusion import measure_confusion
 from training.evaluation.intervals import ap_interval, precision_interval, recall_interval
 from training.evaluation.lists import ValList
 from training.evaluation.slices import measure_slices
-from training.evaluation.thresholds import PRECISION_MIN, Threshold, choose
+from training.evaluation.thresholds import PRECISION_MIN, Threshold, choose, operating_points
 from training.labels import Taxonomy
 from training.metrics import ClassScore, draws, score_classes
 
@@ -44,6 +44,7 @@ def measure_model(
         classes: name -> {ap50, ap50_low, ap50_high, ap5095, score_min, basis, precision, precision_low,
             precision_high, recall, recall_low, recall_high, n, pictures, sets}; _low and _high are the 95 %
             interval when the pictures are drawn again.
+        operating_points: class -> thresholds for other stated precisions, `thresholds.at_precision`.
         slices: see `training.evaluation.slices`.
         calibration: see `training.evaluation.calibration`.
         confusion: see `training.evaluation.confusion`.
@@ -62,6 +63,7 @@ def measure_model(
             name: {**_row(ranked[name], at_work[name], chosen[name], rounds), "sets": _sets(lists, name)}
             for name in ranked
         },
+        "operating_points": operating_points(at_work),
         "slices": measure_slices(lists, taxonomy, limits, rounds),
         "calibration": measure_calibration(at_work),
         "confusion": measure_confusion(lists, taxonomy, limits),

@@ -106,6 +106,9 @@ def _blocks(title: str, parts: Mapping[str, Any], faults: Mapping[str, int]) -> 
     yield "h2", "Precision and recall"
     yield "p", "The curve is average precision's; the dot is the operating threshold, boxes as at run time."
     yield "img", "precision_recall.svg"
+    yield "h2", "Thresholds for a stated precision"
+    yield "p", "The lowest threshold that reaches it on these pictures, Wilson interval; - where none does."
+    yield "table", points_table(parts["operating_points"])
     yield "h2", "Slices"
     for kind, values in parts["slices"].items():
         yield "table", slice_table(kind, values)
@@ -144,6 +147,29 @@ def class_table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
         for name, row in rows.items()
     ]
     return head, body
+
+
+def points_table(points: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
+    """Lay the thresholds for stated precisions out."""
+    body = [
+        (
+            name,
+            f"{point['stated']:.2f}",
+            *(
+                ("-", "-", "-", "-")
+                if point["score_min"] is None
+                else (
+                    f"{point['score_min']:.2f}",
+                    _with_interval(point, "precision"),
+                    f"{point['recall']:.3f}",
+                    str(point["n"]),
+                )
+            ),
+        )
+        for name, rows in points.items()
+        for point in rows
+    ]
+    return ("class", "stated", "threshold", "precision", "recall", "boxes that pass"), body
 
 
 def slice_table(kind: str, values: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:

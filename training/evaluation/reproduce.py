@@ -197,6 +197,7 @@ def _compare_parts(
                         f"slices.{kind}.{value}.{name}", rows[name], again, _tolerance(rows[name]["n"])
                     )
         _compare_calibration(outcome, name, metrics, parts)
+        _compare_points(outcome, name, metrics, parts)
     if len(whole) == len(metrics["classes"]):
         _compare_calibration(outcome, "all", metrics, parts)
         _compare_thresholds(outcome, metrics, lists, taxonomy)
@@ -228,6 +229,15 @@ def _compare_calibration(
             {key: of["calibration"][name][key] for key in ("ece", "n")} for of in (metrics, parts)
         )
         outcome.compare(f"calibration.{name}", stated, found, _tolerance(stated["n"]), FOUND_TOLERANCE)
+
+
+def _compare_points(
+    outcome: Outcome, name: str, metrics: Mapping[str, Any], parts: Mapping[str, Any]
+) -> None:
+    if name in metrics.get("operating_points", {}):
+        stated, found = (of["operating_points"][name] for of in (metrics, parts))
+        tolerance = max(_tolerance(metrics["classes"][name]["n"]), THRESHOLD_TOLERANCE)
+        outcome.compare(f"operating_points.{name}", stated, found, tolerance, FOUND_TOLERANCE)
 
 
 def _compare_base(

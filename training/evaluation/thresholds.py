@@ -16,11 +16,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+
+from training.evaluation.intervals import wilson
 from training.metrics import ClassScore, Matches, operating_threshold, pool
 
 PRECISION_MIN = 0.8
 FLOOR, CEILING = 0.15, 0.45
+STATED = (0.8, 0.9, 0.95)
+"""Precisions that a city may ask for, such as before it lets a kind of case through without a person."""
 FEW_BOXES = 30
 THRESHOLD_OF_FEW = 0.30
 """What a class with fewer labelled boxes than FEW_BOXES gets: chosen on them it would be noise."""
@@ -66,6 +72,44 @@ def choose(name: str, scores: Mapping[str, ClassScore], precision_min: float = P
     if precision_at(matches, score_min) < precision_min:  # what was rounded off held a false alarm
         score_min = round(score_min + 0.01, 2)
     return Threshold(score_min, "precision")
+
+
+def operating_points(scores: Mapping[str, ClassScore]) -> dict[str, list[dict[str, Any]]]:
+    """Give class -> for each precision of STATED the threshold that keeps most recall, see `at_precision`."""
+    return {
+        name: [at_precision(score.matches, stated) for stated in STATED] for name, score in scores.items()
+    }
+
+
+def at_precision(matches: Matches, stated: float) -> dict[str, Any]:
+    """Give the lowest threshold at which the share of hits is at least `stated`.
+
+    Returns:
+        stated; score_min, precision with its 95 % Wilson interval, recall, and n, the boxes that pass; score_min
+        is None, and the rest is left out, where no threshold reaches it.
+
+    >>> of = np.array
+    >>> found = Matches(of([0, 0, 0]), of([0.9, 0.8, 0.7]), of([True, False, True]), of([4]))
+    >>> at_precision(found, 0.6)["score_min"], at_precision(found, 0.9)["recall"]
+    (0.7, 0.25)
+    """
+    order = np.argsort(-matches.score, kind="stable")
+    score, hits = matches.score[order], np.cumsum(matches.hit[order])
+    share = hits / np.arange(1, len(hits) + 1)
+    last_of_score = np.append(score[1:] < score[:-1], True)[: len(score)]
+    good = np.flatnonzero((share >= stated) & last_of_score)
+    if not len(good):
+        return {"stated": stated, "score_min": None}
+    at = int(good[-1])
+    low, high = wilson(int(hits[at]), at + 1)
+    figures = {
+        "score_min": score[at],
+        "precision": share[at],
+        "precision_low": low,
+        "precision_high": high,
+        "recall": hits[at] / max(int(matches.labelled.sum()), 1),
+    }
+    return {"stated": stated, **{key: round(float(value), 4) for key, value in figures.items()}, "n": at + 1}
 
 
 def precision_at(matches: Matches, score_min: float) -> float:

@@ -13,7 +13,10 @@ import pytest
     [
         "metrics",
         "yolo_data",
-        *(f"evaluation.{name}" for name in ("events", "intervals", "lists", "report", "reproduce")),
+        *(
+            f"evaluation.{name}"
+            for name in ("events", "intervals", "lists", "report", "reproduce", "thresholds")
+        ),
     ],
 )
 def test_examples(module):

@@ -21,7 +21,14 @@ from training.evaluation.intervals import (
 )
 from training.evaluation.measure import measure_model, score_lists, score_min_of
 from training.evaluation.slices import DARK_BELOW, measure_slices
-from training.evaluation.thresholds import CEILING, FLOOR, THRESHOLD_OF_FEW, choose
+from training.evaluation.thresholds import (
+    CEILING,
+    FLOOR,
+    THRESHOLD_OF_FEW,
+    at_precision,
+    choose,
+    precision_at,
+)
 from training.metrics import ClassScore, LabelledPicture, Matches, draws, score_classes
 
 
@@ -109,6 +116,21 @@ def test_a_class_with_few_boxes_asks_its_kin_or_takes_the_stated_one():
     assert choose("bus", {"bus": few, "car": many}) == choose("truck", {"truck": few, "car": many})
     assert choose("bus", {"bus": few, "car": many}).basis == "kin"
     assert choose("stall", {"stall": few, "car": many}).score_min == THRESHOLD_OF_FEW
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.2, 0.4, 0.6, 0.8, 0.9]), st.booleans()), max_size=30))
+def test_a_stated_precision_is_kept_and_nothing_lower_would_keep_it(rows):
+    matches = (
+        matches_of(rows, [40])
+        if rows
+        else Matches(np.zeros(0, int), np.zeros(0), np.zeros(0, bool), np.array([40]))
+    )
+    point = at_precision(matches, 0.75)
+    reached = [s for s in sorted({s for s, _ in rows}) if precision_at(matches, s) >= 0.75]
+    assert point["score_min"] == (reached[0] if reached else None)
+    if reached:
+        assert point["precision_low"] <= point["precision"] <= point["precision_high"]
+        assert point["n"] == sum(s >= reached[0] for s, _ in rows)
 
 
 def test_calibration_of_honest_scores_is_near_nought_and_of_boasting_ones_is_not():
