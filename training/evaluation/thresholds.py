@@ -85,8 +85,8 @@ def at_precision(matches: Matches, stated: float) -> dict[str, Any]:
     """Give the lowest threshold at which the share of hits is at least `stated`.
 
     Returns:
-        stated; score_min, precision with its 95 % Wilson interval, recall, and n, the boxes that pass; score_min
-        is None, and the rest is left out, where no threshold reaches it.
+        stated; score_min, precision with its 95 % Wilson interval, recall, and n, the boxes that pass.
+        score_min is None, and the rest is left out, where no threshold reaches it.
 
     >>> of = np.array
     >>> found = Matches(of([0, 0, 0]), of([0.9, 0.8, 0.7]), of([True, False, True]), of([4]))

