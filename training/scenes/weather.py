@@ -43,7 +43,8 @@ def night(picture: Picture, rng: np.random.Generator) -> Picture:
     grey = np.asarray(dark @ np.array([0.11, 0.59, 0.3], np.float32), np.float32)[..., None]
     dark = grey + (dark - grey) * np.float32(rng.uniform(0.4, 0.9))
     dark *= rng.uniform(0.8, 1.3)
-    return noise(_bytes(np.float32(255) * np.clip(dark, 0, 1) ** np.float32(1 / 2.2)), rng, rng.uniform(2, 9))
+    shown = np.asarray(255 * np.clip(dark, 0, 1) ** np.float32(1 / 2.2), np.float32)
+    return noise(_bytes(shown), rng, rng.uniform(2, 9))
 
 
 def rain(picture: Picture, rng: np.random.Generator) -> Picture:

@@ -34,7 +34,8 @@ STREET_REACH_M = 3.0
 """How far beside a bin the ground is taken to go on."""
 PLACES = Path(__file__).with_name("places.csv")
 CONTEXT = Path(__file__).with_name("context.csv")
-SURE, DOUBTFUL = 0.5, 0.2
+ADDED = Path(__file__).resolve().parents[3] / "datasets" / "street-2"
+CERTAIN, SURE, DOUBTFUL = 1.0, 0.5, 0.2
 """A guessed person or vehicle is a label from SURE on; between the two it is a region not to be judged."""
 CN_CLASSES = ("garbage", "bin", "bin_overflow")
 
@@ -76,7 +77,7 @@ class Background:
         split: the list it is on.
         kind: what it can be used for.
         place: where the ground is, from a person who looked; None where nobody said so.
-        context: people and vehicles that nobody labelled, as a model found them: label, shares, score.
+        context: what the source does not label, as a model or a person found it: label, shares, score.
     """
 
     name: str
@@ -149,7 +150,7 @@ def shares_of(picture: Path) -> list[tuple[int, Box]]:
     return found
 
 
-def read_places(path: Path = PLACES) -> dict[str, Place]:
+def read_places(path: Path) -> dict[str, Place]:
     """Read the hand-made places, by picture name (set/picture)."""
     if not path.is_file():
         return {}
@@ -160,7 +161,7 @@ def read_places(path: Path = PLACES) -> dict[str, Place]:
         }
 
 
-def read_context(path: Path = CONTEXT) -> dict[str, list[tuple[str, Box, float]]]:
+def read_context(path: Path) -> dict[str, list[tuple[str, Box, float]]]:
     """Read people and vehicles that the base model found, by picture name (set/picture)."""
     found: dict[str, list[tuple[str, Box, float]]] = {}
     if path.is_file():
@@ -168,6 +169,20 @@ def read_context(path: Path = CONTEXT) -> dict[str, list[tuple[str, Box, float]]
             for row in csv.DictReader(file):
                 box = (float(row["x0"]), float(row["y0"]), float(row["x1"]), float(row["y1"]))
                 found.setdefault(row["picture"], []).append((row["class"], box, float(row["score"])))
+    return found
+
+
+def read_added(folder: Path) -> dict[str, list[tuple[str, Box, float]]]:
+    """Read what people of this project labelled in these pictures: certain boxes, and regions of doubt."""
+    found: dict[str, list[tuple[str, Box, float]]] = {}
+    for file, score in (("boxes_added.csv", CERTAIN), ("ignore_added.csv", DOUBTFUL)):
+        if (folder / file).is_file():
+            with (folder / file).open(encoding="utf-8", newline="") as rows:
+                for row in csv.DictReader(rows):
+                    x, y, w, h = (float(row[key]) for key in "xywh")
+                    name = f"{row['set']}/{Path(row['picture']).stem}"
+                    box = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
+                    found.setdefault(name, []).append((row["class"], box, score))
     return found
 
 
@@ -196,12 +211,12 @@ def _of_set(
     kind: Kind,
     names: tuple[str, ...],
 ) -> Iterable[Background]:
-    places, context = read_places(), read_context()
+    places, context, added = read_places(PLACES), read_context(CONTEXT), read_added(ADDED)
     for path in listed(folder, split):
         name = f"{folder.name}/{path.stem}"
         boxes = tuple((names[number], box) for number, box in shares_of(path) if number < len(names))
         if kind != "street" or _shows_a_street(boxes):
-            more = tuple(context.get(name, ()))
+            more = (*context.get(name, ()), *added.get(name, ()))
             yield Background(name, path, boxes, split, kind, places.get(name), more)
 
 
@@ -249,7 +264,7 @@ def _add_context(view: View, background: Background, crop: Box) -> None:
     new = [
         (label, box, score)
         for label, box, score in boxes
-        if _seen(box) and all(overlap(box, given) < 0.7 for _, given in view.labels)
+        if _seen(box) and (score >= CERTAIN or all(overlap(box, given) < 0.7 for _, given in view.labels))
     ]
     view.labels += [(label, box) for label, box, score in new if score >= SURE]
     view.doubtful += [(label, box) for label, box, score in new if score < SURE]

@@ -110,6 +110,17 @@ class Canvas:
         for wire in self.tracked:
             wire[patch.window] *= 1 - cover[..., 0]
 
+    def paint_thing(self, patch: Patch, colour: Colour | Floats, track: int | None = None) -> int:
+        """Paint a thing in both copies and track its cover; `track` joins an earlier part of it."""
+        if track is None:
+            self.tracked.append(np.zeros(self.shape, np.float32))
+            track = len(self.tracked) - 1
+        mine = self.tracked[track]
+        before = mine[patch.window].copy()
+        self.paint(patch, colour)
+        mine[patch.window] = np.maximum(before, patch.cover)
+        return track
+
     def shade(self, patch: Patch, strength: float) -> None:
         """Darken the picture under a patch; what is darkened stays visible."""
         for layer in (self.seen, self.bare):

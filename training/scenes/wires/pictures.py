@@ -10,20 +10,28 @@ import argparse
 import csv
 import multiprocessing as mp
 import sys
+import tempfile
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import cv2
 
+from detector.errors import Failure, WrongUse
+from training.dataset.types import EVERY_CLASS
 from training.labels import load_taxonomy
 from training.scenes.wires.backgrounds import Split
 from training.scenes.wires.paint import Box
-from training.scenes.wires.scene import make
+from training.scenes.wires.scene import Made, make
+
+Maker = Callable[[Path, Split, int, int], Made]
+"""Makes picture number 4 of split 2 and seed 3 from the pictures under 1."""
+Row = tuple[str, str, str, str]
 
 
 def label_lines(labels: list[tuple[str, Box]], names: tuple[str, ...], size_wh: tuple[int, int]) -> str:
-    r"""YOLO text: class, middle and size as shares of the picture.
+    r"""YOLO text: class (-1 for every class), middle and size as shares of the picture.
 
     >>> label_lines([("b", (0, 0, 50, 20))], ("a", "b"), (100, 100))
     '1 0.250000 0.100000 0.500000 0.200000\n'
@@ -32,15 +40,16 @@ def label_lines(labels: list[tuple[str, Box]], names: tuple[str, ...], size_wh: 
     rows = []
     for label, (x0, y0, x1, y1) in labels:
         middle = ((x0 + x1) / 2 / w, (y0 + y1) / 2 / h, (x1 - x0) / w, (y1 - y0) / h)
-        rows.append(f"{names.index(label)} " + " ".join(f"{v:.6f}" for v in middle) + "\n")
+        number = -1 if label == EVERY_CLASS else names.index(label)
+        rows.append(f"{number} " + " ".join(f"{v:.6f}" for v in middle) + "\n")
     return "".join(rows)
 
 
-def write(out: Path, data: Path, split: Split, seed: int, number: int) -> tuple[str, str, str, str]:
-    """Make picture `number` into images/ and labels/; return name, kind, background and bikes."""
+def write(maker: Maker, prefix: str, out: Path, data: Path, split: Split, seed: int, number: int) -> Row:
+    """Make picture `number` into images/, labels/ and ignore/; return name, kind, background and cut-outs."""
     cv2.setNumThreads(1)
-    made = make(data, split, seed, number)
-    name = f"wire_{split}_{seed}_{number:05d}"
+    made = maker(data, split, seed, number)
+    name = f"{prefix}_{split}_{seed}_{number:05d}"
     cv2.imwrite(str(out / "images" / f"{name}.jpg"), made.picture, [cv2.IMWRITE_JPEG_QUALITY, 92])
     size = made.picture.shape[1], made.picture.shape[0]
     for folder, boxes in (("labels", made.labels), ("ignore", made.doubtful)):
@@ -49,36 +58,61 @@ def write(out: Path, data: Path, split: Split, seed: int, number: int) -> tuple[
     return name, made.kind, made.background, " ".join(made.bikes)
 
 
-def write_lists(out: Path, split: Split, rows: list[tuple[str, str, str, str]]) -> None:
+def write_lists(out: Path, split: Split, rows: list[Row]) -> None:
     """Write data.yaml, the split's list and made.csv."""
     (out / f"{split}.txt").write_text("".join(f"./images/{row[0]}.jpg\n" for row in rows), encoding="utf-8")
     listed = "".join(f"  {k}: {c}\n" for k, c in enumerate(load_taxonomy().names))
     (out / "data.yaml").write_text(f"path: .\n{split}: {split}.txt\nnames:\n{listed}", encoding="utf-8")
     with (out / "made.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([("picture", "kind", "background", "bikes"), *rows])
+        csv.writer(file, lineterminator="\n").writerows(
+            [("picture", "kind", "background", "cut_outs"), *rows]
+        )
 
 
-def main() -> None:
-    """Parse the command line and write the data set."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--n", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--split", choices=("train", "val"), default="train")
-    parser.add_argument("--workers", type=int, default=2)
+def run(maker: Maker, prefix: str, doc: str | None) -> None:
+    """Parse the command line and write a data set of what `maker` makes."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder to make; must not exist")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="the labelled pictures")
+    parser.add_argument("--n", type=int, default=500, help="how many pictures (500)")
+    parser.add_argument("--seed", type=int, default=1, help="picks the pictures (1)")
+    parser.add_argument(
+        "--split", choices=("train", "val"), default="train", help="whose list to use (train)"
+    )
+    parser.add_argument("--workers", type=int, default=2, help="processes (2)")
     args = parser.parse_args()
-    for folder in ("images", "labels", "ignore"):
-        (args.out / folder).mkdir(parents=True, exist_ok=True)
-    rows: list[tuple[str, str, str, str]] = []
-    task = partial(write, args.out, args.data, args.split, args.seed)
-    with ProcessPoolExecutor(args.workers, mp.get_context("spawn")) as pool:
-        for row in pool.map(task, range(args.n), chunksize=8):
-            rows.append(row)
-            sys.stderr.write(f"\r{len(rows)}/{args.n}")
-    sys.stderr.write("\n")
-    write_lists(args.out, args.split, rows)
+    try:
+        _write_set(partial(write, maker, prefix), args)
+    except Failure as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)
+
+
+def _write_set(task: Callable[[Path, Path, Split, int, int], Row], args: argparse.Namespace) -> None:
+    """Write into a folder beside the wanted one and move it there when it is whole.
+
+    Raises:
+        WrongUse: the wanted folder exists, or no picture is asked for.
+    """
+    if args.out.exists():
+        raise WrongUse(f"{args.out}: exists; name a new folder with --out.")
+    if args.n < 1 or args.workers < 1:
+        raise WrongUse("--n and --workers must be at least 1.")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=args.out.parent, prefix=f".{args.out.name}-") as held:
+        work = Path(held) / "set"
+        for folder in ("images", "labels", "ignore"):
+            (work / folder).mkdir(parents=True)
+        rows: list[Row] = []
+        one = partial(task, work, args.data, args.split, args.seed)
+        with ProcessPoolExecutor(args.workers, mp.get_context("spawn")) as pool:
+            for row in pool.map(one, range(args.n), chunksize=8):
+                rows.append(row)
+                sys.stderr.write(f"\r{len(rows)}/{args.n}")
+        sys.stderr.write("\n")
+        write_lists(work, args.split, rows)
+        work.rename(args.out)
 
 
 if __name__ == "__main__":
-    main()
+    run(make, "wire", __doc__)

@@ -81,7 +81,7 @@ class Made:
     labels: list[tuple[str, Box]]
     doubtful: list[tuple[str, Box]]
     wires: list[Floats]
-    kind: Kind
+    kind: Kind | Literal["stall"]
     background: str
     bikes: tuple[str, ...]
 
@@ -179,7 +179,7 @@ def _compose(
     away = replace(view, bikes=everywhere)
     if view.kind != "bike":
         _scatter(canvas, away, ON_THE_WALL if view.kind == "facade" else ON_THE_GROUND, busy, rng)
-    light = _light(view.picture)
+    light = local_light(view.picture)
     for _, bike in bikes:
         paint_shadow(canvas, bike, rng)
     for wire in wires:
@@ -203,7 +203,7 @@ def _scatter(
             kinds[int(rng.integers(len(kinds)))](canvas, view, rng)
 
 
-def _light(picture: Picture) -> Floats:
+def local_light(picture: Picture) -> Floats:
     """How bright each place is against the picture as a whole (H, W), between 0.55 and 1.15."""
     grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
     small = cv2.resize(grey, (32, 24), interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -233,7 +233,7 @@ def _finish(
             labels.append(("flying_wire", at_least(box, MIN_SIDE_PX, view.shape)))
     names = tuple(name for name, _ in bikes)
     made = Made(picture, labels, view.doubtful, covers, kind, view.name, names)
-    return _mirrored(made) if rng.random() < 0.5 else made
+    return mirrored(made) if rng.random() < 0.5 else made
 
 
 def _difference(a: Picture, b: Picture, cover: Floats) -> float:
@@ -242,7 +242,7 @@ def _difference(a: Picture, b: Picture, cover: Floats) -> float:
     return float(np.abs(a[at].astype(np.float32) - b[at]).mean())
 
 
-def _mirrored(made: Made) -> Made:
+def mirrored(made: Made) -> Made:
     w = made.picture.shape[1]
     labels, doubtful = (
         [(label, (w - b[2], b[1], w - b[0], b[3])) for label, b in boxes]
@@ -251,6 +251,3 @@ def _mirrored(made: Made) -> Made:
     wires = [np.ascontiguousarray(cover[:, ::-1]) for cover in made.wires]
     picture = np.ascontiguousarray(made.picture[:, ::-1])
     return Made(picture, labels, doubtful, wires, made.kind, made.background, made.bikes)
-
-
-__all__ = ["Made", "Wire", "make", "stock"]

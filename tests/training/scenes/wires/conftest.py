@@ -69,4 +69,5 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "places.csv").write_text("\n".join(places) + "\n")
     monkeypatch.setattr(backgrounds, "PLACES", root / "places.csv")
     monkeypatch.setattr(backgrounds, "CONTEXT", root / "none.csv")
+    monkeypatch.setattr(backgrounds, "ADDED", root)
     return root

@@ -145,7 +145,7 @@ def test_written_sets_read_as_yolo(data, tmp_path) -> None:
     out = tmp_path / "out"
     for folder in ("images", "labels", "ignore"):
         (out / folder).mkdir(parents=True)
-    rows = [pictures.write(out, data, "val", 5, k) for k in range(3)]
+    rows = [pictures.write(scene.make, "wire", out, data, "val", 5, k) for k in range(3)]
     pictures.write_lists(out, "val", rows)
     names = load_taxonomy().names
     assert names[12] == "flying_wire"
