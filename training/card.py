@@ -314,7 +314,7 @@ def _ablations(metrics: Metrics) -> str:
     names = list(dict.fromkeys(name for run in runs for name in run["classes"]))
     rows = [
         [
-            run["name"], run["change"], run["side_px"], run["epochs"], f"{run['map50']:.3f}",
+            run["name"], run["change"], _sides(run), run["epochs"], f"{run['map50']:.3f}",
             *(f"{run['classes'][name]['ap50']:.3f}" if name in run["classes"] else "" for name in names),
             run.get("note", ""),
         ]
@@ -327,6 +327,16 @@ trained longer. Only the differences between rows speak, and for classes with fe
 
 {table(["run", "change", "side px", "epochs", "mAP50", *names, "note"], rows)}
 """
+
+
+def _sides(run: Mapping[str, Any]) -> str:
+    """Give the side a run was trained at, and the one it was measured at where that is another.
+
+    >>> _sides({"side_px": 512, "measured_at": 640}), _sides({"side_px": 640})
+    ('512, measured at 640', '640')
+    """
+    at = run.get("measured_at", run["side_px"])
+    return str(run["side_px"]) if at == run["side_px"] else f"{run['side_px']}, measured at {at}"
 
 
 def _learning(metrics: Metrics) -> str:

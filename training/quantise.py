@@ -9,6 +9,7 @@ pixels up to 640 and scores share a tensor there. Where the result is worse than
 from __future__ import annotations
 
 import hashlib
+import logging
 import random
 import re
 import shutil
@@ -276,4 +277,5 @@ def _import_nncf() -> Any:
     finally:
         if hidden:
             del sys.modules["openvino_telemetry"]
+    nncf.set_log_level(logging.WARNING)  # it names every operation that it leaves alone
     return nncf

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="needs pip install 'kerbwatch[train]'")
@@ -67,3 +70,85 @@ def test_what_goes_wrong_leaves_nothing_behind(
     with pytest.raises(Failure, match=r"no pictures|at most 16000000"):
         publish.publish(a_request(tmp_path), tmp_path)
     assert list((tmp_path / "street").iterdir()) == []
+
+
+def a_set(root: Path, name: str, names: list[str], label: int) -> None:
+    """Write a data set of one train and two val pictures with one box each."""
+    random = np.random.default_rng(len(name))
+    for split, count in (("train", 1), ("val", 2)):
+        files = [f"{split}{number}" for number in range(count)]
+        for file in files:
+            for folder in ("images", "labels"):
+                (root / name / folder).mkdir(parents=True, exist_ok=True)
+            picture = random.integers(0, 255, (48, 64, 3), np.uint8)
+            cv2.imwrite(str(root / name / "images" / f"{file}.png"), picture)
+            (root / name / "labels" / f"{file}.txt").write_text(f"{label} 0.5 0.5 0.4 0.4\n")
+        (root / name / f"{split}.txt").write_text("".join(f"./images/{file}.png\n" for file in files))
+    lists = "train: train.txt\nval: val.txt\n"
+    (root / name / "data.yaml").write_text(f"path: .\n{lists}names: {json.dumps(names)}\n")
+
+
+def a_checkpoint(path: Path, names: tuple[str, ...]) -> Path:
+    import torch
+    from ultralytics.nn.tasks import DetectionModel
+
+    torch.manual_seed(0)
+    model = DetectionModel("yolo11n.yaml", nc=len(names), verbose=False).eval()
+    model.args, model.names = {"task": "detect"}, dict(enumerate(names))
+    torch.save({"model": model, "train_args": {}}, path)
+    return path
+
+
+@pytest.mark.slow
+def test_a_version_from_checkpoint_to_card(tmp_path: Path) -> None:
+    """Everything real, on an untrained network and pictures of noise: what comes out is whole and loads."""
+    pytest.importorskip("nncf", reason="needs pip install 'kerbwatch[train]'")
+    from detector.detector import Detector
+    from detector.registry import resolve
+    from training import publish
+    from training.labels import load_taxonomy
+    from training.promote import check_version, promote
+
+    names = load_taxonomy().names
+    data, run = tmp_path / "data", tmp_path / "run"
+    a_set(data, "coco_mini", ["person", "car"], 1)
+    a_set(data, "cn_garbage_bins", ["garbage", "bin"], 1)
+    a_set(tmp_path, "wires_val", list(names), names.index("flying_wire"))
+    run.mkdir()
+    (run / "config.toml").write_text(
+        'name = "street-1"\n[train]\n[[stage]]\n[data]\n[[data.set]]\nfolder = "coco_mini"\n'
+        '[[data.set]]\nfolder = "cn_garbage_bins"\n'
+        '[[data.set]]\nfolder = "wires_train"\nrendered = true\nlabelled = ["flying_wire"]\n'
+    )
+    stage = {"name": "all", "epochs": 1, "side_px": 64, "freeze_layers": 0, "lr": 0.1, "pictures": 2}
+    (run / "history.json").write_text(json.dumps([stage]))
+    curve = [{"pictures": 10, "class": "litter", "ap50": 0.25}]
+    (run / "learning_curve.json").write_text(json.dumps(curve))
+    request = a_request(
+        tmp_path,
+        weights=a_checkpoint(tmp_path / "ours.pt", names),
+        base=a_checkpoint(tmp_path / "base.pt", ("person", "car", "dog")),
+        run=run,
+        data_root=data,
+        scenes=tmp_path / "wires_val",
+    )
+
+    folder = publish.publish(request, tmp_path / "models")
+
+    spec = resolve("street@1", tmp_path / "models")
+    check_version(spec)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert set(metrics["classes"]) == {"car", "bin", "flying_wire"}  # those with a labelled box
+    assert metrics["classes"]["flying_wire"]["sets"] == ["wires_val"]
+    assert metrics["precision"] == spec.precision == "int8"
+    assert set(metrics["forms"]["map50"]) == {"checkpoint", "onnx", "int8"}
+    assert metrics["parity"]["score_max"] < 1e-3
+    assert metrics["int8"]["calibration"]["sets"] == {"cn_garbage_bins": 1, "coco_mini": 1}
+    assert metrics["look_alikes"]["every real val picture"]["pictures"] == 4
+    text = (folder / "card.md").read_text()
+    assert "rendered pictures only: flying_wire" in text
+    assert "| 10 | 0.250 |" in text
+    assert str(tmp_path) not in text + json.dumps(metrics)
+    with Detector(spec) as detector:
+        detector.detect(np.zeros((48, 64, 3), np.uint8))
+    promote("street@1", root=tmp_path / "models")
