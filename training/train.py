@@ -24,7 +24,7 @@ from training.blend import blend
 from training.complete import NOTHING
 from training.export import load_checkpoint
 from training.importers.pseudo import Labeller
-from training.importers.street import Added, Complete, build, read_added, recipes_of
+from training.importers.street import Added, Complete, build, read_added, read_pictures, recipes_of
 from training.labels import CLASSES_FILE, load_taxonomy
 from training.network import Bf16Model, Teacher
 from training.stages import (
@@ -170,13 +170,10 @@ def run_stages(
 def build_set(data: dict[str, Any], base: Path, data_root: Path, work: Path, run: Path) -> None:
     """Put the training set together in `run` and write what went in to dataset.json."""
     taxonomy = load_taxonomy()
-    files = {key: REPOSITORY / data[key] for key in ("boxes_added", "ignore_added") if key in data}
     added = Added(
-        **{
-            field: read_added(files[key], taxonomy)
-            for key, field in (("boxes_added", "boxes"), ("ignore_added", "ignored"))
-            if key in files
-        }
+        read_added(REPOSITORY / data["boxes_added"], taxonomy) if "boxes_added" in data else {},
+        read_added(REPOSITORY / data["ignore_added"], taxonomy) if "ignore_added" in data else {},
+        read_pictures(REPOSITORY / data["held_out"]) if "held_out" in data else frozenset(),
     )
     with ExitStack() as stack:
         complete: Complete = lambda picture, labelled: NOTHING  # noqa: ARG005, E731

@@ -133,6 +133,15 @@ def test_regions_that_a_set_brings_along_are_ignored(data_root: Path, tmp_path: 
     assert census.boxes["ignored"] == {"car": 2, "stall": 1, "*": 1}
 
 
+def test_pictures_held_out_are_not_trained_on(data_root: Path, tmp_path: Path) -> None:
+    census = put_together(
+        data_root, tmp_path, Added(held_out=frozenset({("vendors", "t1.jpg"), ("coco", "c2.jpg")}))
+    )
+    assert "t1" not in (tmp_path / "out/train.txt").read_text()
+    assert "c2" in (tmp_path / "out/val.txt").read_text()  # a val list stays as it is
+    assert census.pictures["vendors/held out"] == 1
+
+
 def test_the_built_set_reads_as_a_data_set(data_root: Path, tmp_path: Path) -> None:
     put_together(data_root, tmp_path)
     data = read_data_set(tmp_path / "out/data.yaml", "train")

@@ -46,6 +46,8 @@ class Added:
 
     boxes: Mapping[tuple[str, str], Boxes] = field(default_factory=dict)
     ignored: Mapping[tuple[str, str], Boxes] = field(default_factory=dict)
+    held_out: frozenset[tuple[str, str]] = frozenset()
+    """Pictures of train lists that are kept for measuring: no training sees them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,9 @@ def build(
             for picture in tqdm(data.pictures, desc=f"{recipe.folder}/{split}", leave=False, disable=None):
                 key = (recipe.folder, picture.name)
                 waiting.discard(key)
+                if split == "train" and key in added.held_out:
+                    census.pictures[f"{recipe.folder}/held out"] += 1
+                    continue
                 own = translate(read_boxes(picture, len(data.names)), classes)
                 if split == "train":
                     guessed = NOTHING if recipe.complete else complete(picture, carried)
@@ -214,6 +219,12 @@ def read_added(path: Path, taxonomy: Taxonomy) -> dict[tuple[str, str], Boxes]:
             box = [float(label), *(float(row[key]) for key in "xywh")]
             found.setdefault((row["set"], row["picture"]), []).append(box)
     return {key: np.array(rows) for key, rows in found.items()}
+
+
+def read_pictures(path: Path) -> frozenset[tuple[str, str]]:
+    """Read a list of pictures: csv of set, picture."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return frozenset((row["set"], row["picture"]) for row in csv.DictReader(file))
 
 
 def _low(boxes: Boxes) -> Boxes:
