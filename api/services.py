@@ -264,11 +264,12 @@ class Services:
             return self._decide(tx, case, review)
 
     def _decide(self, tx: CaseTransaction, case: Case, request: ReviewRequest) -> Case:
-        after = self._step(tx, case, STEP_OF_VERDICT[request.verdict], request.operator, request.reason)
+        reason = request.reason or request.reason_code or ""  # a code alone is shown like one written as text
+        after = self._step(tx, case, STEP_OF_VERDICT[request.verdict], request.operator, reason)
         review = Review(
             verdict=request.verdict,
             operator=request.operator,
-            reason=request.reason,
+            reason=reason,
             reason_code=_code_of(request),
             correction=request.correction,
             at=after.updated_at,

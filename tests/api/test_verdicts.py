@@ -98,6 +98,13 @@ def test_the_page_writes_codes_as_text(services: Services, make_report):
     assert codes == [*REASONS, None]
 
 
+def test_a_code_alone_is_shown_as_the_reason(services: Services, make_report):
+    case, _ = services.accept_report(make_report())
+    request = ReviewRequest(verdict="reject", operator="li", reason_code="not_there")
+    case = services.review_case(case.case_id, request)
+    assert case.reviews[0].reason == services.history(case.case_id)[-1].note == "not_there"
+
+
 def test_a_code_given_wins_over_a_text_that_looks_like_one(services: Services, make_report):
     case, _ = services.accept_report(make_report())
     request = ReviewRequest(verdict="reject", operator="li", reason="duplicate", reason_code="not_there")

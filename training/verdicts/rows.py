@@ -121,9 +121,14 @@ def _of_file(path: Path) -> Iterator[Verdict]:
         ) from error
     except UnicodeDecodeError as error:
         raise Failure(f"{path}: is no text ({error.reason}); save /v1/verdicts again.") from error
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            yield from _of_document(_json(line, f"{path}:{number}"), f"{path}:{number}")
+    try:
+        whole = json.loads(text)
+    except ValueError:  # one document per line
+        for number, line in enumerate(text.splitlines(), 1):
+            if line.strip():
+                yield from _of_document(_json(line, f"{path}:{number}"), f"{path}:{number}")
+    else:
+        yield from _of_document(whole, str(path))
 
 
 def _json(text: str | bytes, where: str) -> Any:

@@ -8,6 +8,7 @@ from typing import get_args
 
 import pytest
 
+from api.correction import REASON_CODES
 from api.desk import texts
 from api.desk.texts import EN, TEXTS, ZH, language_of
 from api.desk.views import KINDS, REASONS, TABS
@@ -42,7 +43,7 @@ def test_everything_a_case_may_hold_has_a_name() -> None:
     wanted |= {f"method.{method}" for method in get_args(GeoMethod)} | {
         f"role.{role}" for role in get_args(Role)
     }
-    wanted |= {f"tab.{tab}" for tab in TABS} | {f"reason.{reason}" for reason in REASONS}
+    wanted |= {f"tab.{tab}" for tab in TABS} | {f"reason.{reason}" for reason in (*REASONS, *REASON_CODES)}
     wanted |= {
         f"variant.{code['variant']}"
         for event in CLASSES["event"].values()

@@ -33,6 +33,13 @@ def test_a_file_of_lines_and_a_saved_answer_say_the_same(centre, tmp_path):
     assert len(read_verdicts(str(saved))) == 3
 
 
+def test_an_answer_that_somebody_indented(centre, tmp_path):
+    centre.decide()
+    saved = tmp_path / "saved.json"
+    saved.write_text(json.dumps({"verdicts": centre.rows}, indent=2), encoding="utf-8")
+    assert read_verdicts(str(saved)) == read_verdicts(str(centre.file))
+
+
 def test_since(centre):
     for _ in range(3):
         centre.decide()
