@@ -1,10 +1,11 @@
 """Events of clips with truth: precision, recall and time to alarm of the whole run, from frame to case.
 
-python benchmarks/events.py [TRUTH ...] [--model street@production] [--clips ../shared/clips] [--json FILE]
+python benchmarks/events.py [TRUTH ...] [--weather night ...] [--model street@production] [--json FILE]
 
 Each clip goes through `kerbwatch run` with its site file. TRUTH is a file as training/evaluation/events.py
 describes; without one the demo clip and every clip of datasets/clips is taken. Clips that are not there are
-named as skipped. Intervals are Wilson's.
+named as skipped. --weather adds the demo clip as it would look then (training/scenes/weather.py; the
+truth stays the same). Intervals are Wilson's.
 """
 
 from __future__ import annotations
@@ -15,16 +16,33 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+
 from detector.errors import Failure
+from detector.types import Image
 from training.evaluation.events import ClipScore, ClipTruth, read_cases, read_truth, score_clip, total
+from training.scenes import weather
+from training.scenes.clip import encode
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIPS = ROOT.parent / "shared" / "clips"
+DEMO = ROOT / "datasets" / "demo" / "truth.json"
+SEED = 12
+"""Of the light; with it the night has a mean luminance of 57 of 255."""
+WEATHER: dict[str, Callable[[Image, np.random.Generator], Image] | None] = {
+    "night": weather.night,
+    "fog": weather.fog,
+    "backlight": weather.backlight,
+    "low_bit_rate": None,
+}
+LOW_BIT_RATE_CRF = 44
 
 
 def main() -> int:
@@ -33,6 +51,14 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("truth", nargs="*", type=Path, metavar="TRUTH", help="files of truth")
+    parser.add_argument(
+        "--weather",
+        nargs="*",
+        default=(),
+        choices=tuple(WEATHER),
+        metavar="KIND",
+        help="of the demo clip: %(choices)s",
+    )
     parser.add_argument("--model", default="street@production", help="name@version, alias or folder")
     parser.add_argument("--clips", type=Path, default=CLIPS, help="folder of clips that are not committed")
     parser.add_argument("--json", type=Path, help="write what came out")
@@ -46,6 +72,7 @@ def main() -> int:
                 skipped.append(truth.clip)
             else:
                 scores.append(score_clip(truth, run(clip, path.parent / truth.site, truth, args.model)))
+        scores += [score_weather(kind, args.model) for kind in args.weather]
     except Failure as failure:
         print(f"bench-events: {failure}", file=sys.stderr)
         return failure.exit_code
@@ -61,7 +88,7 @@ def shipped() -> list[Path]:
     """Give the files of truth in the repository."""
     clips = sorted((ROOT / "datasets" / "clips").glob("*.toml"))
     return [
-        ROOT / "datasets" / "demo" / "truth.json",
+        DEMO,
         *(path for path in clips if not path.name.endswith(".site.toml")),
     ]
 
@@ -71,6 +98,34 @@ def find_clip(truth: ClipTruth, path: Path, clips: Path) -> Path | None:
     return next(
         (folder / truth.clip for folder in (path.parent, clips) if (folder / truth.clip).is_file()), None
     )
+
+
+def score_weather(kind: str, model: str) -> ClipScore:
+    """Run the demo clip as it would look in that weather."""
+    truth = read_truth(DEMO)
+    with tempfile.TemporaryDirectory() as folder:
+        clip = Path(folder) / truth.clip
+        crf = LOW_BIT_RATE_CRF if kind == "low_bit_rate" else 33
+        encode(
+            clip, ((picture, []) for picture in weathered(DEMO.parent / truth.clip, kind)), truth.size_px, crf
+        )
+        cases = run(clip, DEMO.parent / truth.site, truth, model)
+    return replace(score_clip(truth, cases), clip=f"{truth.clip}, {kind}")
+
+
+def weathered(clip: Path, kind: str) -> Iterator[Image]:
+    """Give the frames as they would look: the same light on all of them, the sensor's noise fresh on each."""
+    effect = WEATHER[kind]
+    video, noise = cv2.VideoCapture(str(clip)), np.random.default_rng(SEED)
+    while True:
+        there, frame = video.read()
+        if not there:
+            break
+        picture = np.asarray(frame, dtype=np.uint8)
+        if effect:
+            picture = weather.noise(effect(picture, np.random.default_rng(SEED)), noise, 2.0)
+        yield picture
+    video.release()
 
 
 def run(clip: Path, site: Path, truth: ClipTruth, model: str) -> list[Any]:
