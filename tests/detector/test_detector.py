@@ -49,6 +49,15 @@ def test_it_finds_what_is_there(detector):
     assert detector.model_ref == "colours@0"
 
 
+def test_a_thing_may_come_as_every_class_where_that_is_asked_for(detector):
+    image = street(("red", 2, 1), ("green", 9, 5))
+    image[32:64, 64:96, BGR["blue"]] = 230  # the red one is bluish too
+    assert cells(detector.detect(image)) == [("green", 9, 5), ("red", 2, 1)]
+    every = detector.detect(image, every_class=True)
+    assert cells(every) == [("blue", 2, 1), ("green", 9, 5), ("red", 2, 1)]
+    assert detector.submit(image, every_class=True).result().score.tolist() == every.score.tolist()
+
+
 def test_boxes_are_in_the_pixels_of_the_source(detector):
     large = np.repeat(np.repeat(street(("green", 3, 2)), 6, axis=0), 6, axis=1)
     np.testing.assert_allclose(detector.detect(large).xyxy, [[3 * 192, 2 * 192, 4 * 192, 3 * 192]], atol=0.01)
