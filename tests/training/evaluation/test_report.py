@@ -58,6 +58,26 @@ def test_an_earlier_report_is_replaced_and_anything_else_is_left_alone(lists, ta
             check_folder(place)
 
 
+def test_a_blind_model_has_a_report_too(lists, taxonomy, tmp_path):
+    nothing = np.zeros(0)
+    blind = tuple(
+        replace(
+            picture,
+            found_xyxy=np.zeros((0, 4)),
+            found_score=nothing,
+            found_class=nothing.astype(np.int64),
+        )
+        for picture in lists[0].pictures
+    )
+    entry = replace(lists[0], pictures=blind, at_work=blind)
+    parts = measure_model((entry,), taxonomy, rounds=20)
+    assert parts["classes"]["bin"]["ap50_high"] == parts["classes"]["bin"]["precision"] == 0.0
+    assert parts["calibration"]["all"]["ece"] is None
+    page = write_report(tmp_path / "report", "blind", (entry,), taxonomy, parts)
+    assert "nan" not in page.read_text()
+    assert not (tmp_path / "report" / "false_alarms.jpg").exists()
+
+
 def test_faults_are_what_confusion_counts_worst_first(lists, taxonomy):
     limits = {"bin": 0.3, "garbage": 0.3, "car": 0.3}
     parts = measure_model(lists, taxonomy, limits, rounds=20)
