@@ -5,8 +5,8 @@ long). With the height of the eye above the ground that gives the horizon, and w
 other point of the ground: pixels per metre = (y - horizon) / eye height.
 
 `places.csv` says for façades where the wall meets the ground and which span of it is free, by eye, as shares
-of height and width. `context.csv` holds people and vehicles that the base model found where nobody labelled
-any.
+of height and width. `sources.csv` marks windows and wall boxes that a cable can come from in streets.
+`context.csv` holds people and vehicles that the base model found where nobody labelled any (context.py).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 
 from detector.errors import Failure
+from training.scenes.wires.catenary import Point
 from training.scenes.wires.paint import Box, Picture
 
 Split = Literal["train", "val"]
@@ -34,6 +35,7 @@ STREET_REACH_M = 3.0
 """How far beside a bin the ground is taken to go on."""
 PLACES = Path(__file__).with_name("places.csv")
 CONTEXT = Path(__file__).with_name("context.csv")
+SOURCES = Path(__file__).with_name("sources.csv")
 ADDED = Path(__file__).resolve().parents[3] / "datasets" / "street-2"
 CERTAIN, SURE, DOUBTFUL = 1.0, 0.5, 0.2
 """A guessed person or vehicle is a label from SURE on; between the two it is a region not to be judged."""
@@ -77,6 +79,7 @@ class Background:
         split: the list it is on.
         kind: what it can be used for.
         place: where the ground is, from a person who looked; None where nobody said so.
+        sources: sills and wall boxes that a cable can come from, where a person marked them, shares.
         context: what the source does not label, as a model or a person found it: label, shares, score.
     """
 
@@ -87,6 +90,7 @@ class Background:
     kind: Kind
     place: Place | None = None
     context: tuple[tuple[str, Box, float], ...] = ()
+    sources: tuple[Point, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +127,17 @@ class View:
         return self.picture.shape[0], self.picture.shape[1]
 
 
+def held_out(folder: Path) -> frozenset[str]:
+    """Names (set/picture) of train-list pictures that are kept for measuring: no scene may show them."""
+    path = folder / "overhead_held_out.csv"
+    if not path.is_file():
+        return frozenset()
+    with path.open(encoding="utf-8", newline="") as file:
+        return frozenset(f"{row['set']}/{Path(row['picture']).stem}" for row in csv.DictReader(file))
+
+
 def listed(folder: Path, split: Split) -> list[Path]:
-    """Pictures of a set's train or val list.
+    """Pictures of a set's train or val list, without those of the train list that are held out.
 
     Raises:
         Failure: the list is missing.
@@ -135,7 +148,8 @@ def listed(folder: Path, split: Split) -> list[Path]:
         raise Failure(
             f"{folder / (split + '.txt')}: cannot be read ({error.strerror}); --data is wrong."
         ) from error
-    return [folder / line for line in lines]
+    kept = held_out(ADDED) if split == "train" else frozenset()
+    return [folder / line for line in lines if f"{folder.name}/{Path(line).stem}" not in kept]
 
 
 def shares_of(picture: Path) -> list[tuple[int, Box]]:
@@ -159,6 +173,16 @@ def read_places(path: Path) -> dict[str, Place]:
             row["picture"]: Place(float(row["foot"]), float(row["left"]), float(row["right"]))
             for row in csv.DictReader(file)
         }
+
+
+def read_sources(path: Path) -> dict[str, list[Point]]:
+    """Read hand-made cable sources, by picture name (set/picture)."""
+    found: dict[str, list[Point]] = {}
+    if path.is_file():
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                found.setdefault(row["picture"], []).append((float(row["x"]), float(row["y"])))
+    return found
 
 
 def read_context(path: Path) -> dict[str, list[tuple[str, Box, float]]]:
@@ -212,12 +236,14 @@ def _of_set(
     names: tuple[str, ...],
 ) -> Iterable[Background]:
     places, context, added = read_places(PLACES), read_context(CONTEXT), read_added(ADDED)
+    sources = read_sources(SOURCES)
     for path in listed(folder, split):
         name = f"{folder.name}/{path.stem}"
         boxes = tuple((names[number], box) for number, box in shares_of(path) if number < len(names))
         if kind != "street" or _shows_a_street(boxes):
             more = (*context.get(name, ()), *added.get(name, ()))
-            yield Background(name, path, boxes, split, kind, places.get(name), more)
+            points = tuple(sources.get(name, ()))
+            yield Background(name, path, boxes, split, kind, places.get(name), more, points)
 
 
 def _shows_a_street(boxes: Iterable[tuple[str, Box]]) -> bool:
@@ -249,6 +275,9 @@ def load(background: Background, rng: np.random.Generator) -> View:
     kept = [(label, box) for label, box in boxes if _seen(box)]
     view = _view(background, small, kept, (x0, y0, x1, y1), rng)
     _add_context(view, background, (x0, y0, x1, y1))
+    around = [(x - 0.01, y - 0.01, x + 0.01, y + 0.01) for x, y in background.sources]
+    inside = [_inside(box, (x0, y0, x1, y1), small.shape) for box in around]
+    view.sources += [box for box in inside if _seen(box)]
     return view
 
 

@@ -119,9 +119,10 @@ def _one(
 def _source(view: View, ground: Ground, target: _Target, rng: np.random.Generator) -> tuple[Point, bool]:
     """A window, a wall box, or above the picture: x, y, and whether a wall box is to be drawn."""
     middle, top, m = (target.box[0] + target.box[2]) / 2, target.box[1], ground.scale(ground.foot)
+    reach = (5 if view.kind == "facade" else 8) * m
     near = [
         b for b in view.sources
-        if b[3] < top + 0.2 * m and abs((b[0] + b[2]) / 2 - middle) < 5 * m and b[3] < ground.foot - 0.6 * m
+        if b[3] < top + 0.2 * m and abs((b[0] + b[2]) / 2 - middle) < reach and b[3] < ground.foot - 0.6 * m
     ]  # fmt: skip
     draw = rng.random()
     if near and draw < 0.6:
@@ -186,12 +187,7 @@ def paint_run(canvas: Canvas, view: View, wire: Wire, light: Floats, rng: np.ran
     start: Point = (float(wire.curve[0, 0]), float(wire.curve[0, 1]))
     end: Point = (float(wire.curve[-1, 0]), float(wire.curve[-1, 1]))
     if wire.wall_box:
-        ends.wall_box(
-            canvas,
-            start,
-            float(wire.wide[0] / max(wire.cable.thick_m, 1e-3)) if wire.scale < 1 else wire.scale * 0.9,
-            rng,
-        )
+        ends.wall_box(canvas, start, wire.scale * 0.9, rng)
     if wire.shadow is not None:
         cast_shadow(canvas, wire.curve, wire.wide, *wire.shadow)
     track = paint_cable(canvas, wire.cable, wire.curve, wire.wide, light, rng)
@@ -201,9 +197,16 @@ def paint_run(canvas: Canvas, view: View, wire: Wire, light: Floats, rng: np.ran
         ends.rest(canvas, wire.cable, end, wire.scale, float(wire.wide[-1]), light, rng)
     if wire.ending != "bike":
         ends.lead(canvas, end, wire.plug, wire.scale, light, rng)
-        {"charger": ends.charger, "strip": ends.strip}.get(
-            wire.ending, lambda c, a, s, r: ends.reel(c, a, s, wire.cable, r)
-        )(canvas, end, wire.scale, rng)
+        _paint_end(canvas, wire, end, rng)
+
+
+def _paint_end(canvas: Canvas, wire: Wire, end: Point, rng: np.random.Generator) -> None:
+    if wire.ending == "reel":
+        ends.reel(canvas, end, wire.scale, wire.cable, rng)
+    elif wire.ending == "strip":
+        ends.strip(canvas, end, wire.scale, rng)
+    else:
+        ends.charger(canvas, end, wire.scale, rng)
 
 
 def _behind_signs(canvas: Canvas, view: View, start: Point, track: int) -> None:

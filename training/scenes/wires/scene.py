@@ -32,6 +32,8 @@ Kind = Literal["wire", "bike", "clutter", "real"]
 KINDS: tuple[tuple[Kind, float], ...] = (("wire", 0.46), ("bike", 0.22), ("clutter", 0.18), ("real", 0.14))
 """What a picture shows and how often: more than half carry no flying wire."""
 
+LEAST_MARKED, MARKED_SHARE = 8, 0.4
+"""How often a street whose windows are marked is taken, where there are so many of them."""
 MIN_SIDE_PX = 20.0
 CORE = 0.25
 """Cover above which a pixel shows the cable."""
@@ -136,6 +138,9 @@ def _any_view(have: Stock, kind: Kind, rng: np.random.Generator) -> View:
         fitting = [b for b in have.backgrounds if b.kind == sort]
         if not fitting:
             continue
+        marked = [b for b in fitting if b.sources]
+        if len(marked) >= LEAST_MARKED and rng.random() < MARKED_SHARE:
+            fitting = marked
         view = load(fitting[int(rng.integers(len(fitting)))], rng)
         if kind not in {"wire", "bike"} or view.ground is not None:
             return view

@@ -57,6 +57,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(scene, "STALLS", root / "stalls.csv")
     monkeypatch.setattr(scene, "PEOPLE", root / "people.csv")
     monkeypatch.setattr(backgrounds, "ADDED", root)
+    monkeypatch.setattr(backgrounds, "SOURCES", root / "none.csv")
     return root
 
 

@@ -70,4 +70,5 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(backgrounds, "PLACES", root / "places.csv")
     monkeypatch.setattr(backgrounds, "CONTEXT", root / "none.csv")
     monkeypatch.setattr(backgrounds, "ADDED", root)
+    monkeypatch.setattr(backgrounds, "SOURCES", root / "none.csv")
     return root

@@ -10,6 +10,7 @@ import pytest
 
 from detector.errors import Failure
 from training.labels import load_taxonomy
+from training.scenes.wires import backgrounds as backgrounds_module
 from training.scenes.wires import cable, pictures, scene
 from training.scenes.wires.backgrounds import Ground, backgrounds, load
 from training.scenes.wires.bikes import cut_out, mirrored
@@ -157,3 +158,30 @@ def test_written_sets_read_as_yolo(data, tmp_path) -> None:
             number, *shares = line.split()
             assert int(number) < len(names)
             assert all(0 <= float(s) <= 1 for s in shares)
+
+
+def test_held_out_pictures_and_added_labels_are_respected(data) -> None:
+    (data / "overhead_held_out.csv").write_text("set,picture,split\ncn_garbage_bins,c_train0.jpg,train\n")
+    (data / "boxes_added.csv").write_text(
+        "set,picture,split,class,x,y,w,h\ncn_garbage_bins,c_train1.jpg,train,stall,0.8,0.5,0.3,0.4\n"
+    )
+    (data / "ignore_added.csv").write_text(
+        "set,picture,split,class,x,y,w,h\ncn_garbage_bins,c_train1.jpg,train,stall,0.1,0.1,0.15,0.15\n"
+    )
+    found = {b.name: b for b in backgrounds(data, "train")}
+    assert "cn_garbage_bins/c_train0" not in found
+    assert "cn_garbage_bins/c_val0" in {b.name for b in backgrounds(data, "val")}
+    views = [load(found["cn_garbage_bins/c_train1"], np.random.default_rng(k)) for k in range(20)]
+    assert any("stall" in [label for label, _ in v.labels] for v in views)
+    assert any("stall" in [label for label, _ in v.doubtful] for v in views)
+
+
+def test_marked_windows_are_sources(data, monkeypatch) -> None:
+    (data / "sources.csv").write_text("picture,x,y\ncn_garbage_bins/c_train1,0.6,0.2\n")
+    monkeypatch.setattr(backgrounds_module, "SOURCES", data / "sources.csv")
+    found = {b.name: b for b in backgrounds(data, "train")}
+    view = load(found["cn_garbage_bins/c_train1"], np.random.default_rng(0))
+    assert len(view.sources) <= 1
+    whole = [load(found["cn_garbage_bins/c_train1"], np.random.default_rng(k)) for k in range(12)]
+    assert any(v.sources for v in whole)
+    assert not load(found["cn_garbage_bins/c_train2"], np.random.default_rng(0)).sources
