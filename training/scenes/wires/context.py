@@ -1,4 +1,4 @@
-"""Find people and vehicles in backgrounds: `python -m training.scenes.wires.context --data DATA --weights PT`.
+"""Find people and vehicles in backgrounds: `python -m training.scenes.wires.context --data D --weights PT`.
 
 Writes context.csv beside this file: what the base model sees in façade and scooter pictures, whose sources
 label no people and no vehicles. Needs the extra [train].
