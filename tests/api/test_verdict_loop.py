@@ -149,6 +149,25 @@ def test_decisions_become_the_next_version(street, tmp_path, capsys):
     assert (tmp_path / "coco").stat().st_mode & 0o777 == 0o700
 
 
+def test_the_training_set_takes_them_with_their_ignored_regions(street, tmp_path, capsys):
+    from training.complete import NOTHING
+    from training.importers.street import Added, SetRecipe, build
+
+    argv = ("import", "verdicts", street.url, "--evidence", tmp_path, "--val", "0.5", "--name", "street-3")
+    assert run(capsys, *argv, "--out", tmp_path / "sets" / "street-3")[0] == 0
+    taxonomy = load_taxonomy()
+    recipes = [SetRecipe("street-3", complete=True)]
+    build(tmp_path / "sets", tmp_path, tmp_path / "built", recipes, taxonomy, Added(), lambda *_: NOTHING)
+    (train,) = (tmp_path / "built" / "labels").iterdir()
+    of_train = {path.stem for path in read_data_set(tmp_path / "built" / "data.yaml", "train").pictures}
+    classes = len(taxonomy.names)
+    for path in train.glob("*.txt"):
+        indices = {int(line.split()[0]) for line in path.read_text().splitlines()}
+        regions = {index for index in indices if index >= classes}
+        wanted = set(range(classes, 2 * classes)) if path.stem in of_train else set()
+        assert regions == wanted  # every class is ignored somewhere: nobody looked at all of the picture
+
+
 def test_they_grow_from_a_parent(street, tmp_path, capsys):
     saved = tmp_path / "verdicts.jsonl"
     page = street.http.get("/v1/verdicts").json()
