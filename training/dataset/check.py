@@ -14,6 +14,7 @@ from detector.errors import Failure, WrongUse
 from training.dataset.boxes import Xyxy, iou
 from training.dataset.look import Look, look_at_all
 from training.dataset.manifest import FILE_NAME, read_manifest
+from training.dataset.places import same_place_pairs
 from training.dataset.scenes import NEAR_BITS_MAX, near_pairs
 from training.dataset.store import SPLITS, read_extras
 from training.dataset.types import EVERY_CLASS, Split
@@ -89,12 +90,13 @@ class Folder:
         return str(path.relative_to(self.path)) if path.is_relative_to(self.path) else str(path)
 
 
-def check(path: Path, looks: Mapping[Path, Look] | None = None) -> tuple[Fault, ...]:
+def check(path: Path, looks: Mapping[Path, Look] | None = None, *, places: bool = False) -> tuple[Fault, ...]:
     """Give every fault of the set in a folder, errors first.
 
     Args:
         path: the set's folder.
         looks: pictures that have been decoded already.
+        places: look for one place on two lists, too; takes minutes.
 
     Raises:
         WrongUse: there is no data.yaml with names, so nothing else can be judged.
@@ -110,6 +112,7 @@ def check(path: Path, looks: Mapping[Path, Look] | None = None) -> tuple[Fault, 
     for picture, look in folder.looks.items():
         faults += label_faults(folder, picture, look)
     faults += [*straddling(folder), *_scene_faults(folder), *licence_faults(path)]
+    faults += _place_faults(folder) if places else ()
     return tuple(sorted(faults, key=lambda fault: fault.level != "error"))
 
 
@@ -269,6 +272,19 @@ def straddling(folder: Folder) -> Iterator[Fault]:
                 f"(dHash within {NEAR_BITS_MAX} bits); split the set by scene."
             )
             yield Fault("error", "near-duplicate", folder.name(second), what)
+
+
+def _place_faults(folder: Folder) -> Iterator[Fault]:
+    """Give the pictures of one place on two lists; a warning, for given lists are what they are."""
+    lists = {picture: split for split, pictures in folder.lists.items() for picture in pictures}
+    seen = [picture for picture, look in folder.looks.items() if not look.fault]
+    for one, other, count in same_place_pairs(seen, lambda at, to: lists[seen[at]] != lists[seen[to]]):
+        first, second = seen[one], seen[other]
+        what = (
+            f"on {lists[second]} shows the place of {folder.name(first)} on {lists[first]} ({count} features "
+            "agree); split with --places, or expect figures that flatter."
+        )
+        yield Fault("warning", "same-place", folder.name(second), what)
 
 
 def _scene_faults(folder: Folder) -> Iterator[Fault]:

@@ -76,6 +76,11 @@ def _add_split_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test", type=float, default=0.0, help="share of the pictures (default: none)")
     parser.add_argument("--seed", type=int, default=1, help="of the draw (default: 1)")
     parser.add_argument(
+        "--places",
+        action="store_true",
+        help="pictures of one place, by local features, are one scene; minutes",
+    )
+    parser.add_argument(
         "--scene-pattern",
         default="",
         metavar="REGEX",
@@ -150,7 +155,7 @@ def _wish(args: argparse.Namespace, *, keep: bool = False) -> Any:
     shares: dict[Split, float] = {"train": 1 - args.val - args.test, "val": args.val}
     if args.test:
         shares["test"] = args.test
-    return SplitWish(shares, args.seed, args.scene_pattern, args.scene_bits, keep)
+    return SplitWish(shares, args.seed, args.scene_pattern, args.scene_bits, keep, args.places)
 
 
 def _add_export(verbs: Any) -> None:
@@ -181,13 +186,16 @@ def _add_check(verbs: Any) -> None:
     parser = verbs.add_parser("check", help="every fault, one line each; exits 1 if there are errors")
     parser.add_argument("dir", type=_folder, metavar="DIR", help="folder with a data.yaml")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--places", action="store_true", help="warn of places that are on two lists, too; takes minutes"
+    )
     parser.set_defaults(run=_check)
 
 
 def _check(args: argparse.Namespace) -> int:
     from training.dataset.check import check, tally
 
-    faults = check(args.dir)
+    faults = check(args.dir, places=args.places)
     errors = sum(fault.level == "error" for fault in faults)
     if args.json:
         found = {"errors": errors, "warnings": len(faults) - errors, "kinds": tally(faults)}

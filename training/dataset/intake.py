@@ -17,6 +17,7 @@ from training.dataset.classes import class_map, translated
 from training.dataset.formats import Importer, Labelled, importer
 from training.dataset.look import Look, look_at_all
 from training.dataset.manifest import Manifest, Source, SplitRule, with_counts
+from training.dataset.places import same_place_pairs
 from training.dataset.scenes import NEAR_BITS_MAX, groups_of, near_pairs, scene_keys
 from training.dataset.split import split_by_group
 from training.dataset.store import StoredSet, read_set, scratch_beside, write_lists, write_set
@@ -36,6 +37,7 @@ class SplitWish:
         scene_pattern: regular expression on file names whose groups name the scene.
         dhash_bits_max: how near two pictures may be before they count as one scene.
         keep: what is on a list stays on it.
+        places: pictures of one place are one scene too (`training.dataset.places`, takes minutes).
     """
 
     shares: Mapping[Split, float] = field(default_factory=lambda: {"train": 0.85, "val": 0.15})
@@ -43,6 +45,7 @@ class SplitWish:
     scene_pattern: str = ""
     dhash_bits_max: int = NEAR_BITS_MAX
     keep: bool = False
+    places: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +218,8 @@ def drawn(
     by_name = scene_keys(names, wish.scene_pattern)
     keys = [sample.scene or key for sample, key in zip(samples, by_name, strict=True)]
     pairs = near_pairs([looks[sample.path].dhash for sample in samples], wish.dhash_bits_max)
+    if wish.places:
+        pairs += [(one, other) for one, other, _ in same_place_pairs([sample.path for sample in samples])]
     groups = groups_of(len(samples), pairs, keys)
     result = split_by_group(samples, groups, wish.shares, wish.seed, keep=wish.keep)
     LOG.info("%d scenes, %d pictures in the largest", result.groups, result.largest)
@@ -224,6 +229,7 @@ def drawn(
         shares={str(split): share for split, share in wish.shares.items()},
         dhash_bits_max=wish.dhash_bits_max,
         scene_pattern=wish.scene_pattern,
+        places=wish.places,
         groups=result.groups,
     )
     return _named(result.samples, groups, keys), rule

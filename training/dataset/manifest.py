@@ -74,6 +74,7 @@ class SplitRule(_Strict):
         shares: split to share of the pictures aimed at.
         dhash_bits_max: pictures whose 64-bit dHashes differ in at most this many bits are one scene.
         scene_pattern: regular expression on the file name whose groups name the scene.
+        places: pictures of one place, found by local features, were kept together too.
         groups: how many scenes were found.
     """
 
@@ -82,6 +83,7 @@ class SplitRule(_Strict):
     shares: dict[str, float] = Field(default_factory=dict)
     dhash_bits_max: int | None = None
     scene_pattern: str = ""
+    places: bool = False
     groups: int | None = None
 
 

@@ -14,7 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.errors import WrongUse
+from training.dataset.check import check
+from training.dataset.intake import SplitWish, split_set
 from training.dataset.look import dhash, look_at, look_at_all
+from training.dataset.places import INLIERS_MIN, same_place_pairs
 from training.dataset.scenes import NEAR_BITS_MAX, groups_of, near_pairs, scene_keys
 from training.dataset.split import split_by_group
 from training.dataset.types import LabelledBox, Sample
@@ -194,3 +197,65 @@ def test_no_near_duplicates_straddle_the_given_lists():
     ]
     assert len(paths) > 4000
     assert straddling == []
+
+
+# Places
+
+
+def a_wall(seed: int) -> np.ndarray:
+    """Draw a wall full of corners that is like no other."""
+    random_cells = np.random.default_rng(seed)
+    return cv2.resize(
+        random_cells.integers(0, 255, (40, 60, 3), np.uint8), (960, 640), interpolation=cv2.INTER_NEAREST
+    )
+
+
+def write_views(folder: Path) -> list[Path]:
+    """Two views of one wall that dHash tells apart, and two of other walls."""
+    corners = np.float32([[0, 0], [960, 0], [960, 640], [0, 640]])
+    seen_from = {
+        "left": np.float32([[-200, -60], [700, 40], [720, 600], [-180, 760]]),
+        "right": np.float32([[120, 80], [1150, -90], [1100, 720], [100, 600]]),
+    }
+    views = {
+        name: cv2.warpPerspective(a_wall(1), cv2.getPerspectiveTransform(corners, to), (640, 480))
+        for name, to in seen_from.items()
+    }
+    views |= {f"other {seed}": a_wall(seed)[:480, :640] for seed in (2, 3)}
+    for name, image in views.items():
+        cv2.imwrite(str(folder / f"{name}.png"), image)
+    return [folder / f"{name}.png" for name in views]
+
+
+def test_one_place_seen_from_two_sides_is_found_and_no_other(tmp_path):
+    paths = write_views(tmp_path)
+    hashes = [look_at(path).dhash for path in paths]
+    assert near_pairs(hashes, 8) == []
+    found = same_place_pairs(paths)
+    assert [pair[:2] for pair in found] == [(0, 1)]
+    assert found[0][2] >= INLIERS_MIN
+    assert same_place_pairs(paths, wanted=lambda one, other: False) == []
+
+
+def test_pictures_without_a_single_corner_are_no_place(tmp_path):
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((90, 120, 3), 90, np.uint8))
+    (tmp_path / "3.png").write_bytes(b"broken")
+    assert same_place_pairs([tmp_path / f"{number}.png" for number in range(4)]) == []
+    assert same_place_pairs([tmp_path / "0.png"]) == []
+    assert same_place_pairs([]) == []
+
+
+def test_split_and_check_know_of_places(tmp_path):
+    for split in ("images", "labels"):
+        (tmp_path / split).mkdir()
+    names = [path.name for path in write_views(tmp_path / "images")]
+    (tmp_path / "train.txt").write_text("".join(f"./images/{name}\n" for name in (names[0], names[2])))
+    (tmp_path / "val.txt").write_text("".join(f"./images/{name}\n" for name in (names[1], names[3])))
+    (tmp_path / "data.yaml").write_text("train: train.txt\nval: val.txt\nnames: [bin]\n")
+    (fault,) = (fault for fault in check(tmp_path, places=True) if fault.kind == "same-place")
+    assert (fault.level, fault.where) == ("warning", "images/right.png")
+    for seed in range(4):
+        samples = split_set(tmp_path, SplitWish({"train": 0.5, "val": 0.5}, seed, places=True))
+        splits = {sample.path.name: sample.split for sample in samples}
+        assert splits[names[0]] == splits[names[1]]
