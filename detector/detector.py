@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 
 from detector.backends import Backend, Hint, Options, Precision, open_backend
+from detector.backends.chip import adds_int8_exactly
 from detector.batching import Batcher, Pending
 from detector.decode import CANDIDATES_MAX, CANDIDATES_MAX_EVERY_CLASS, decode
 from detector.errors import WrongUse
@@ -54,8 +55,8 @@ class Detector:
             backend: kind (openvino, onnx, ultralytics, scripted), or one that is open already.
             threads: CPU threads; None: all that this process may use.
             precision: "f32" and "int8" give the same boxes every time; "int8" takes half the time of "f32",
-                "bf16" 0.6 of it if the chip has it. None: what the model's publisher chose, for openvino;
-                "f32" for the other backends.
+                "bf16" 0.6 of it if the chip has it. None: what model.toml says, for openvino on a chip
+                that computes INT8 exactly (`detector.backends.chip`); else "f32".
             hint: "latency" for one source, "throughput" for many that share this detector.
 
         Raises:
@@ -180,4 +181,6 @@ def open_detector(
 
 
 def _preferred(spec: ModelSpec, backend: str) -> Precision:
-    return spec.precision if backend == "openvino" else "f32"
+    if backend == "openvino" and spec.precision == "int8" and adds_int8_exactly():
+        return "int8"
+    return "f32"

@@ -167,8 +167,9 @@ def quantise(
         raise WrongUse(f"{unknown.pop()!r} is no part of a network; choose {', '.join(dict(SCOPES))}.")
     network = openvino.Core().read_model(_with_plain_weights(onnx_path))
     advanced = nncf.AdvancedQuantizationParameters(
-        # Half the range of weights: chips without VNNI add products in 16 bits, which would saturate.
-        overflow_fix=nncf.OverflowFix.ENABLE
+        # Weights in all 8 bits: in 7, for chips that would saturate, scores move twice as far
+        # (those chips compute in f32 unless asked, see detector.backends.chip).
+        overflow_fix=nncf.OverflowFix.FIRST_LAYER
     )
     quantised = nncf.quantize(
         network,

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from detector.backends.chip import adds_int8_exactly
 from detector.detector import Detector
 from detector.errors import Failure, WrongUse
 from detector.registry import MODELS_ENV, aliases, models_root, resolve, weights
@@ -137,11 +138,17 @@ def test_each_precision_has_its_own_files(quantised):
         weights(spec, "openvino", precision="int8")
 
 
-def test_the_models_own_precision_is_taken_where_nobody_asks(quantised):
+def test_the_models_own_precision_is_taken_where_nobody_asks(quantised, monkeypatch):
     spec = resolve("colours@0", quantised)
     picture = np.zeros((96, 320, 3), np.uint8)
     (spec.folder / "colours.bin").unlink()
+    monkeypatch.setattr("detector.detector.adds_int8_exactly", lambda: True)
     with Detector(spec, threads=1) as detector:
+        detector.detect(picture)
+    monkeypatch.setattr("detector.detector.adds_int8_exactly", lambda: False)  # it would saturate: f32
+    with pytest.raises(Failure, match=r"colours\.bin of model colours@0 is missing"):
+        Detector(spec, threads=1)
+    with Detector(spec, threads=1, precision="int8") as detector:  # asked for all the same
         detector.detect(picture)
     with pytest.raises(Failure, match=r"colours\.bin of model colours@0 is missing"):
         Detector(spec, threads=1, precision="f32")
@@ -156,3 +163,19 @@ def test_int8_of_a_model_that_has_none(root):
 def test_int8_is_openvinos_alone(backend, quantised):
     with pytest.raises(WrongUse, match="use openvino for that"):
         Detector(resolve("colours@0", quantised), backend, precision="int8")
+
+
+@pytest.mark.parametrize(
+    ("text", "exact"),
+    [
+        ("processor : 0\nflags\t\t: fpu avx2 avx512f avx512_vnni\n", True),
+        ("flags : fpu avx2\nflags : avx_vnni\n", False),  # all cores or none: the first one speaks
+        ("Features\t: fp asimd asimddp\n", True),
+        ("model name : avx_vnni\n", False),
+        ("", False),
+    ],
+)
+def test_which_chips_compute_int8_exactly(text, exact, tmp_path):
+    (tmp_path / "cpuinfo").write_text(text)
+    assert adds_int8_exactly(tmp_path / "cpuinfo") is exact
+    assert not adds_int8_exactly(tmp_path / "nowhere")
