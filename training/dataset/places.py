@@ -85,9 +85,8 @@ def _alike_in_colour(prints: Sequence[_Print]) -> Iterable[tuple[int, int]]:
         alike = colours[start : start + _BLOCK] @ colours.T
         for row, scores in enumerate(alike):
             scores[start + row] = -1
-            count = min(_NEIGHBOURS, len(prints) - 1)
-            nearest = np.argpartition(-scores, count - 1)[:count] if count else []
-            found.update((min(start + row, int(other)), max(start + row, int(other))) for other in nearest)
+            nearest: list[int] = np.argsort(-scores)[: min(_NEIGHBOURS, len(prints) - 1)].tolist()
+            found.update((min(start + row, other), max(start + row, other)) for other in nearest)
     return sorted(found)
 
 
