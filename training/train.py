@@ -11,7 +11,6 @@ import json
 import logging
 import shutil
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +147,9 @@ def run_stages(
         raise Failure(f"{data_yaml}: the training set is not built yet; give the foreign sets with --data.")
 
     weights, rendered = start or base, rendered_sets(config)
+    if start and "start_blend" in config["train"]:
+        weights = run / "start.pt"
+        blend(start, base, float(config["train"]["start_blend"]), weights)
     for stage in config["stage"]:
         folder = run / str(stage["name"])
         if resume and is_done(stage, folder):
@@ -180,7 +182,7 @@ def build_set(data: dict[str, Any], base: Path, data_root: Path, work: Path, run
         if "complete" in data:
             complete = stack.enter_context(Labeller(base, taxonomy, data["complete"], work))
         census = build(data_root, work, run, recipes_of(data), taxonomy, added, complete)
-    (run / "dataset.json").write_text(json.dumps(asdict(census), indent=1) + "\n", encoding="utf-8")
+    (run / "dataset.json").write_text(json.dumps(census.as_json(), indent=1) + "\n", encoding="utf-8")
 
 
 def teacher_of(base: Path) -> Teacher:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -109,6 +110,9 @@ def test_val_pictures_are_never_listed_for_training(data_root: Path, tmp_path: P
         train == ["./images/vendors/t1.jpg"] * 3 + ["./images/vendors/t2.jpg"] + ["./images/coco/c1.jpg"] * 2
     )
     assert census.listed == 6
+    told = json.loads(json.dumps(census.as_json()))
+    assert told["pictures"] == {"vendors/train": 2, "vendors/val": 1, "coco/train": 1, "coco/val": 1}
+    assert told["boxes"]["val"] == {"stall": 1}
 
 
 def test_rendered_pictures_come_from_the_scratch_folder_and_only_their_train_list(

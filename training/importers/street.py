@@ -84,6 +84,11 @@ class Census:
         """Add boxes under `kind` (given, added, completed, ignored, val); class -1 is the last of `names`."""
         self.boxes.setdefault(kind, Counter()).update(names[int(index)] for index in boxes[:, 0])
 
+    def as_json(self) -> dict[str, Any]:
+        """Give the counts as plain dicts (dataclasses.asdict makes a Counter of pairs of a Counter)."""
+        boxes = {kind: dict(counter) for kind, counter in self.boxes.items()}
+        return {"pictures": dict(self.pictures), "listed": self.listed, "boxes": boxes}
+
 
 def recipes_of(document: Mapping[str, Any]) -> tuple[SetRecipe, ...]:
     """Read the [[data.set]] tables of a training config."""
