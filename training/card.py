@@ -385,7 +385,7 @@ def _labels(dataset: Mapping[str, Any]) -> str:
     added = dataset.get("added", {}).get("train_boxes")
     if added:
         said.append(f"{added} boxes were added by hand.")
-    ignored = dataset.get("ignored", {}).get("train_boxes")
+    ignored = sum(dataset.get("train", {}).get("ignored", {}).values())
     if ignored:
         said.append(f"{ignored} regions that nobody can be sure about count as neither.")
     return " ".join(said)
