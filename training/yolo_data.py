@@ -58,11 +58,16 @@ def list_pictures(yaml_path: Path, split: str) -> tuple[Path, ...]:
         WrongUse: the file is no data.yaml, or a list or folder that it names is missing.
     """
     document = _read_yaml(yaml_path)
-    root = (yaml_path.parent / str(document.get("path") or ".")).resolve()
-    entry = document.get(split) or []
+    path, entry = document.get("path") or ".", document.get(split) or []
+    items = entry if isinstance(entry, list) else [entry]
+    if not all(
+        isinstance(item, str) for item in (path, *items)
+    ):  # aliases nested in a bomb never end as text
+        raise WrongUse(f"{yaml_path}: wanted path and {split} as texts, or {split} as a list of texts.")
+    root = (yaml_path.parent / path).resolve()
     pictures: list[Path] = []
-    for item in entry if isinstance(entry, list) else [entry]:
-        pictures += _pictures_of(root, str(item), yaml_path)
+    for item in items:
+        pictures += _pictures_of(root, item, yaml_path)
     return tuple(pictures)
 
 
@@ -95,7 +100,7 @@ def _names_of(document: dict[str, Any], yaml_path: Path) -> tuple[str, ...]:
         if set(names) != set(range(len(names))):
             raise WrongUse(f"{yaml_path}: the keys of names must be 0 to {len(names) - 1}.")
         names = [names[index] for index in range(len(names))]
-    if not isinstance(names, list) or not names:
+    if not isinstance(names, list) or not names or any(isinstance(name, list | dict) for name in names):
         raise WrongUse(f"{yaml_path}: wanted names as a list or a mapping from index to name.")
     return tuple(str(name) for name in names)
 

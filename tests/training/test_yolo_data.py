@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,11 @@ def test_path_may_be_left_out(tmp_path: Path) -> None:
     assert len(read_data_set(yaml_path).pictures) == 2
 
 
+BOMB = "".join(f"{name}: &{name} [{','.join([f'*{inner}'] * 9)}]\n" for inner, name in pairwise("abcdefghi"))
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + BOMB
+"""Lists in lists, nine times nine deep: a few lines that as text are gigabytes."""
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -60,6 +66,10 @@ def test_path_may_be_left_out(tmp_path: Path) -> None:
         ("val: empty.txt\nnames: [bin]", "lists no picture"),
         ("val: val.txt", "wanted names"),
         ("val: val.txt\nnames: {0: bin, 2: stall}", "keys of names must be 0 to 1"),
+        ("val: val.txt\nnames: {0: bin, b: stall}", "keys of names must be 0 to 1"),
+        (BOMB + "val: val.txt\nnames: *i", "wanted names"),
+        (BOMB + "val: [*i]\nnames: [bin]", "wanted path and val as texts"),
+        (BOMB + "val: val.txt\npath: *i\nnames: [bin]", "wanted path and val as texts"),
     ],
 )
 def test_a_yaml_that_makes_no_sense(tmp_path: Path, text: str, said: str) -> None:

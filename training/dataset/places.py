@@ -1,12 +1,13 @@
 """Which pictures show the same place from another angle or on another day: what dHash cannot see.
 
-Pictures alike in colour are compared by ORB features; where enough of them agree on one homography, it is the
-same wall, kerb or garage corner. Slower than dHash (minutes for thousands of pictures), so it is asked for.
+Pictures alike in colour or layout are compared by ORB features; where enough of them agree on one homography,
+it is the same wall, kerb or garage corner. Slower than dHash (minutes for thousands of pictures), so it is
+asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,16 +27,31 @@ thing; of the four with 15 to 19, one did."""
 _SIDE_PX, _FEATURES, _NEIGHBOURS = 384, 500, 20
 _RATIO, _REPROJECTION_PX = 0.8, 5.0
 _BLOCK = 512
-_COLOURS = 6**3
 
 
 @dataclass(frozen=True, slots=True)
 class _Print:
-    """Root of a colour histogram (216,); ORB points (N, 2), pixels of the shrunk picture; bits (N, 32)."""
+    """One picture.
+
+    Args:
+        colour: unit vector (216,): root of a histogram of Lab colours.
+        layout: unit vector (108,): 6 x 6 cells of Lab, less their mean.
+        points: (N, 2) ORB features, pixels of the shrunk picture.
+        bits: (N, 32) what they look like.
+    """
 
     colour: npt.NDArray[np.float32]
+    layout: npt.NDArray[np.float32]
     points: npt.NDArray[np.float32]
     bits: npt.NDArray[np.uint8]
+
+
+_NOTHING = _Print(
+    np.zeros(6**3, np.float32),
+    np.zeros(6 * 6 * 3, np.float32),
+    np.zeros((0, 2), np.float32),
+    np.zeros((0, 32), np.uint8),
+)
 
 
 def same_place_pairs(
@@ -52,7 +68,7 @@ def same_place_pairs(
     with ThreadPoolExecutor() as pool:
         read = tqdm(pool.map(_print_of, paths), total=len(paths), desc="features", disable=None, leave=False)
         prints = list(read)
-        pairs = [pair for pair in _alike_in_colour(prints) if wanted(*pair)]
+        pairs = [pair for pair in _alike(prints) if wanted(*pair)]
         counts = pool.map(lambda pair: inliers(prints[pair[0]], prints[pair[1]]), pairs)
         counted = tqdm(
             zip(pairs, counts, strict=True), total=len(pairs), desc="pairs", disable=None, leave=False
@@ -64,29 +80,34 @@ def _print_of(path: Path) -> _Print:
     try:
         image = read_image(path)
     except Failure:
-        return _Print(
-            np.zeros(_COLOURS, np.float32), np.zeros((0, 2), np.float32), np.zeros((0, 32), np.uint8)
-        )
+        return _NOTHING
     scale = _SIDE_PX / max(image.shape[:2])
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     lab = cv2.cvtColor(small, cv2.COLOR_BGR2LAB)
-    colour = cv2.calcHist([lab], [0, 1, 2], None, [6, 6, 6], [0, 256] * 3).ravel()
+    colour = np.sqrt(cv2.calcHist([lab], [0, 1, 2], None, [6, 6, 6], [0, 256] * 3).ravel())
+    cells = cv2.resize(lab, (6, 6), interpolation=cv2.INTER_AREA).astype(np.float32)
+    layout = (cells - cells.mean(axis=(0, 1))).ravel()
     keys, bits = cv2.ORB.create(_FEATURES).detectAndCompute(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), None)
     points = np.array([key.pt for key in keys], dtype=np.float32).reshape(-1, 2)
     bits = np.zeros((0, 32), np.uint8) if bits is None else bits
-    return _Print(np.sqrt(colour / colour.sum()).astype(np.float32), points, bits)
+    return _Print(_unit(colour), _unit(layout), points, bits)
 
 
-def _alike_in_colour(prints: Sequence[_Print]) -> Iterable[tuple[int, int]]:
-    """Give each picture with those most like it in colour (Bhattacharyya), each pair once."""
-    colours = np.array([entry.colour for entry in prints], dtype=np.float32).reshape(-1, _COLOURS)
+def _unit(vector: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    length = float(np.linalg.norm(vector))
+    return vector / np.float32(length) if length else vector
+
+
+def _alike(prints: Sequence[_Print]) -> list[tuple[int, int]]:
+    """Give each picture with those most like it in colour and in layout, each pair once."""
     found: set[tuple[int, int]] = set()
-    for start in range(0, len(prints), _BLOCK):
-        alike = colours[start : start + _BLOCK] @ colours.T
-        for row, scores in enumerate(alike):
-            scores[start + row] = -1
-            nearest: list[int] = np.argsort(-scores)[: min(_NEIGHBOURS, len(prints) - 1)].tolist()
-            found.update((min(start + row, other), max(start + row, other)) for other in nearest)
+    for vectors in ([entry.colour for entry in prints], [entry.layout for entry in prints]):
+        matrix = np.array(vectors, dtype=np.float32).reshape(len(prints), -1 if prints else 1)
+        for start in range(0, len(prints), _BLOCK):
+            for row, scores in enumerate(matrix[start : start + _BLOCK] @ matrix.T, start):
+                scores[row] = -2
+                nearest: list[int] = np.argsort(-scores)[: min(_NEIGHBOURS, len(prints) - 1)].tolist()
+                found.update((min(row, other), max(row, other)) for other in nearest)
     return sorted(found)
 
 

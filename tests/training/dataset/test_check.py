@@ -8,6 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from detector.errors import WrongUse
 from tests.training.dataset.sets import a_picture, a_set
@@ -214,3 +216,17 @@ def test_a_card_without_licence(card, faults, tmp_path):
 def test_a_folder_that_is_no_set(tmp_path):
     with pytest.raises(WrongUse, match=r"data.yaml: cannot be read"):
         check(tmp_path)
+
+
+@given(text=st.text(max_size=60) | st.from_regex(r"[0-9.e+ -]{1,40}", fullmatch=True))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_label_file_holds_is_judged_and_never_a_crash(text, tmp_path):
+    folder = tmp_path / "set"
+    if not folder.exists():
+        a_set(folder)
+    (folder / "labels" / "3.txt").write_text(text, encoding="utf-8")
+    lines = [number for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    for fault in check(folder):
+        name, _, number = fault.where.partition(":")
+        assert name == "labels/3.txt"
+        assert int(number) in lines
