@@ -11,7 +11,6 @@ of height and width. `sources.csv` marks windows and wall boxes that a cable can
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,16 @@ import numpy as np
 
 from detector.errors import Failure
 from training.scenes.wires.catenary import Point
+from training.scenes.wires.facts import (
+    CERTAIN,
+    SURE,
+    Place,
+    held_out,
+    read_added,
+    read_context,
+    read_places,
+    read_sources,
+)
 from training.scenes.wires.paint import Box, Picture
 
 Split = Literal["train", "val"]
@@ -37,8 +46,6 @@ PLACES = Path(__file__).with_name("places.csv")
 CONTEXT = Path(__file__).with_name("context.csv")
 SOURCES = Path(__file__).with_name("sources.csv")
 ADDED = Path(__file__).resolve().parents[3] / "datasets" / "street-2"
-CERTAIN, SURE, DOUBTFUL = 1.0, 0.5, 0.2
-"""A guessed person or vehicle is a label from SURE on; between the two it is a region not to be judged."""
 CN_CLASSES = ("garbage", "bin", "bin_overflow")
 
 
@@ -93,15 +100,6 @@ class Background:
     sources: tuple[Point, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What a person saw in a picture: y of the wall's foot, free span of the ground, all as shares."""
-
-    foot: float
-    left: float
-    right: float
-
-
 @dataclass
 class View:
     """A background loaded at its final size: 8-bit BGR picture and everything in pixels."""
@@ -125,15 +123,6 @@ class View:
     def shape(self) -> tuple[int, int]:
         """Height and width."""
         return self.picture.shape[0], self.picture.shape[1]
-
-
-def held_out(folder: Path) -> frozenset[str]:
-    """Names (set/picture) of train-list pictures that are kept for measuring: no scene may show them."""
-    path = folder / "overhead_held_out.csv"
-    if not path.is_file():
-        return frozenset()
-    with path.open(encoding="utf-8", newline="") as file:
-        return frozenset(f"{row['set']}/{Path(row['picture']).stem}" for row in csv.DictReader(file))
 
 
 def listed(folder: Path, split: Split) -> list[Path]:
@@ -161,52 +150,6 @@ def shares_of(picture: Path) -> list[tuple[int, Box]]:
     for line in path.read_text(encoding="utf-8").splitlines():
         number, x, y, w, h = (float(v) for v in line.split()[:5])
         found.append((int(number), (x - w / 2, y - h / 2, x + w / 2, y + h / 2)))
-    return found
-
-
-def read_places(path: Path) -> dict[str, Place]:
-    """Read the hand-made places, by picture name (set/picture)."""
-    if not path.is_file():
-        return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        return {
-            row["picture"]: Place(float(row["foot"]), float(row["left"]), float(row["right"]))
-            for row in csv.DictReader(file)
-        }
-
-
-def read_sources(path: Path) -> dict[str, list[Point]]:
-    """Read hand-made cable sources, by picture name (set/picture)."""
-    found: dict[str, list[Point]] = {}
-    if path.is_file():
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                found.setdefault(row["picture"], []).append((float(row["x"]), float(row["y"])))
-    return found
-
-
-def read_context(path: Path) -> dict[str, list[tuple[str, Box, float]]]:
-    """Read people and vehicles that the base model found, by picture name (set/picture)."""
-    found: dict[str, list[tuple[str, Box, float]]] = {}
-    if path.is_file():
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                box = (float(row["x0"]), float(row["y0"]), float(row["x1"]), float(row["y1"]))
-                found.setdefault(row["picture"], []).append((row["class"], box, float(row["score"])))
-    return found
-
-
-def read_added(folder: Path) -> dict[str, list[tuple[str, Box, float]]]:
-    """Read what people of this project labelled in these pictures: certain boxes, and regions of doubt."""
-    found: dict[str, list[tuple[str, Box, float]]] = {}
-    for file, score in (("boxes_added.csv", CERTAIN), ("ignore_added.csv", DOUBTFUL)):
-        if (folder / file).is_file():
-            with (folder / file).open(encoding="utf-8", newline="") as rows:
-                for row in csv.DictReader(rows):
-                    x, y, w, h = (float(row[key]) for key in "xywh")
-                    name = f"{row['set']}/{Path(row['picture']).stem}"
-                    box = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
-                    found.setdefault(name, []).append((row["class"], box, score))
     return found
 
 

@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from training.scenes.wires.backgrounds import CONTEXT, DOUBTFUL, Split, backgrounds
+from training.scenes.wires.backgrounds import CONTEXT, Split, backgrounds
+from training.scenes.wires.facts import DOUBTFUL
 
 COCO = {0: "person", 1: "bicycle", 2: "car", 3: "motorcycle", 5: "bus", 7: "truck"}
 SPLITS: tuple[Split, Split] = ("train", "val")
