@@ -296,7 +296,14 @@ def _int8(report: Mapping[str, Any]) -> str:
         else f"no attempt stayed within {100 * report['drop_max']:g} point of mAP50 (best {100 * min(one['drop_map50'] for one in report['tried']):.2f}), "
         "so none is published"
     )
-    return f"INT8 was made by NNCF {report['nncf']}, calibrated on {calibration['pictures']} pictures of the train lists ({sets}); {outcome}."
+    losers = ", ".join(f"{name} {100 * loss:.1f}" for name, loss in report.get("losers", {}).items())
+    costly = (
+        f" Classes with {FEW_BOXES} boxes and more that lose over a point by it: {losers}." if losers else ""
+    )
+    return (
+        f"INT8 was made by NNCF {report['nncf']}, calibrated on {calibration['pictures']} pictures of the train lists ({sets}); "
+        f"{outcome}.{costly}"
+    )
 
 
 def _outputs(parity: Mapping[str, Any]) -> str:

@@ -28,6 +28,7 @@ from training.card import card
 from training.claims import ValSets, count_alarms, read_look_alikes, score_completed, val_sets_of
 from training.evaluation.lists import ValList, look_at_lists
 from training.evaluation.measure import BOOTSTRAP_ROUNDS, measure_model, score_lists, score_min_of
+from training.evaluation.thresholds import FEW_BOXES
 from training.export import export_onnx, load_checkpoint, measure_parity, save_slim
 from training.labels import CLASSES_FILE, Taxonomy, load_taxonomy
 from training.parity import compare_forms, map50
@@ -41,6 +42,8 @@ SIDE_PX = 640
 SIZE_MAX = 16_000_000
 PARITY_PICTURES = 64
 BASE_SET = "coco_mini"
+CLASS_DROP_MAX = 0.01
+"""Of AP50: what INT8 may cost a class with FEW_BOXES boxes and more and still be what runs by default."""
 SCORE_MIN_UNSCORED = 0.25
 """Threshold of a class that no val list labels."""
 REPORTS = {"ablations": "ablations.json", "learning_curve": "learning_curve.json"}
@@ -60,7 +63,8 @@ class Request:
         scenes: a rendered set whose val list counts for the classes that no real set labels.
         name: family, such as street.
         version: None takes the next free one.
-        precision: what runs where nobody asks for another; "int8" falls back to "f32" where it costs much.
+        precision: what runs where nobody asks for another; None takes INT8 where no class with enough boxes
+            loses more than CLASS_DROP_MAX by it.
         replace: write over a version that exists.
     """
 
@@ -71,7 +75,7 @@ class Request:
     scenes: Path | None = None
     name: str = "street"
     version: int | None = None
-    precision: Stored = "int8"
+    precision: Stored | None = None
     replace: bool = False
 
 
@@ -153,7 +157,7 @@ def _fill(folder: Path, request: Request, version: int) -> None:
     quantised, of_int8 = _quantise(draft, sets, forms["onnx"], taxonomy)
     if of_int8 is not None:
         forms["int8"] = of_int8
-    precision: Stored = "int8" if request.precision in forms else "f32"
+    precision = _default_precision(request.precision, forms, quantised, taxonomy)
     lists = forms["int8"] if precision == "int8" else forms["onnx"]
 
     parts = measure_model(lists, taxonomy)
@@ -216,6 +220,28 @@ def _quantise(
         "published": target.is_file(),
     }
     return report, looked[-1] if target.is_file() else None
+
+
+def _default_precision(
+    asked: Stored | None, forms: Mapping[str, Sequence[ValList]], report: dict[str, Any], taxonomy: Taxonomy
+) -> Stored:
+    """Say what runs where nobody asks; note in `report` which classes lose too much by INT8.
+
+    Raises:
+        Failure: INT8 is asked for and no attempt was good enough.
+    """
+    if "int8" not in forms:
+        if asked == "int8":
+            raise Failure(
+                "INT8 costs more mAP50 than is accepted, in every attempt; publish --precision f32."
+            )
+        return "f32"
+    exact, coarse = (score_lists(forms[form], taxonomy, at_work=False) for form in ("onnx", "int8"))
+    losses = {name: round(score.ap50 - coarse[name].ap50, 4) for name, score in exact.items()}
+    report["losers"] = {
+        name: loss for name, loss in losses.items() if loss > CLASS_DROP_MAX and exact[name].n >= FEW_BOXES
+    }
+    return asked or ("f32" if report["losers"] else "int8")
 
 
 def _compare_with_base(

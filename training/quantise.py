@@ -165,7 +165,7 @@ def quantise(
     nncf, openvino = _import_nncf(), import_openvino()
     if unknown := set(kept) - {name for name, _ in SCOPES}:
         raise WrongUse(f"{unknown.pop()!r} is no part of a network; choose {', '.join(dict(SCOPES))}.")
-    network = openvino.Core().read_model(_with_plain_weights(onnx_path))
+    network = _read(onnx_path)
     advanced = nncf.AdvancedQuantizationParameters(
         # Weights in all 8 bits: in 7, for chips that would saturate, scores move twice as far
         # (those chips compute in f32 unless asked, see detector.backends.chip).
@@ -246,6 +246,17 @@ def _with_plain_weights(path: Path) -> bytes:
     graph.initializer.extend(tensor for name, tensor in tensors.items() if name in used)
     content: bytes = model.SerializeToString()
     return content
+
+
+def _read(path: Path) -> Any:
+    """Read the network with OpenVINO's converter, which folds constants: NNCF finds biases only then."""
+    with tempfile.TemporaryDirectory() as scratch:
+        plain = Path(scratch) / "plain.onnx"
+        plain.write_bytes(_with_plain_weights(path))
+        try:
+            return import_openvino().convert_model(plain)
+        except RuntimeError as error:
+            raise Failure(f"{path}: cannot be read by OpenVINO; export it again.") from error
 
 
 def _product(values: Sequence[FloatArray]) -> FloatArray:

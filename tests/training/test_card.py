@@ -127,8 +127,17 @@ def test_int8_says_what_it_costs() -> None:
     text = card(some_metrics(precision="int8", **a_form_report(published=True, drop=0.005)), dataset())
     assert "| bin | 0.940 | 0.930 |" in text
     assert "decoding, attention stay in floating point and mAP50 falls by 0.50 points" in text
+    assert "lose over a point" not in text
     assert "300 pictures of the train lists (150 a, 150 b)" in text
     assert "`street-int8.xml` and `.bin` are for the backend openvino and are what it takes" in text
+
+
+def test_classes_that_lose_by_int8_are_named() -> None:
+    report = a_form_report(published=True, drop=0.005)
+    report["int8"]["losers"] = {"car": 0.034}
+    text = card(some_metrics(precision="f32", **report), dataset())
+    assert "that lose over a point by it: car 3.4." in text
+    assert "are for the backend openvino but are not what it takes" in text
 
 
 def test_int8_that_costs_too_much_is_not_published_and_said_so() -> None:

@@ -72,6 +72,50 @@ def test_what_goes_wrong_leaves_nothing_behind(
     assert list((tmp_path / "street").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("found", "asked", "precision", "losers"),
+    [
+        (40, None, "int8", {}),
+        (39, None, "f32", {"bin": 0.0297}),
+        (39, "int8", "int8", {"bin": 0.0297}),
+        (40, "f32", "f32", {}),
+    ],
+)
+def test_int8_runs_by_default_where_no_class_loses_by_it(found, asked, precision, losers) -> None:
+    from training.evaluation.lists import ValList
+    from training.labels import load_taxonomy
+    from training.metrics import LabelledPicture
+    from training.publish import _default_precision
+
+    taxonomy = load_taxonomy()
+    label, box = taxonomy.names.index("bin"), np.array([[10.0, 10, 50, 50]])
+
+    def looked(hits: int) -> list[ValList]:
+        pictures = tuple(
+            LabelledPicture(
+                (100, 100), box, np.array([label]), box[: int(number < hits)],
+                np.full(int(number < hits), 0.9), np.full(int(number < hits), label),
+            )
+            for number in range(40)
+        )  # fmt: skip
+        return [ValList("bins", frozenset({"bin"}), (), pictures, pictures, ())]
+
+    report: dict[str, object] = {}
+    forms = {"onnx": looked(40), "int8": looked(found)}
+    assert _default_precision(asked, forms, report, taxonomy) == precision
+    assert report["losers"] == losers
+
+
+def test_int8_asked_for_and_not_to_be_had() -> None:
+    from detector.errors import Failure
+    from training.labels import load_taxonomy
+    from training.publish import _default_precision
+
+    with pytest.raises(Failure, match="publish --precision f32"):
+        _default_precision("int8", {"onnx": []}, {}, load_taxonomy())
+    assert _default_precision(None, {"onnx": []}, {}, load_taxonomy()) == "f32"
+
+
 def a_set(root: Path, name: str, names: list[str], label: int) -> None:
     """Write a data set of one train and two val pictures with one box each."""
     random = np.random.default_rng(len(name))
@@ -141,6 +185,7 @@ def test_a_version_from_checkpoint_to_card(tmp_path: Path) -> None:
     assert set(metrics["classes"]) == {"car", "bin", "flying_wire"}  # those with a labelled box
     assert metrics["classes"]["flying_wire"]["sets"] == ["wires_val"]
     assert metrics["precision"] == spec.precision == "int8"
+    assert metrics["int8"]["losers"] == {}
     assert set(metrics["forms"]["map50"]) == {"checkpoint", "onnx", "int8"}
     assert metrics["parity"]["score_max"] < 1e-3
     assert metrics["int8"]["calibration"]["sets"] == {"cn_garbage_bins": 1, "coco_mini": 1}
