@@ -129,8 +129,11 @@ def import_set(request: Request) -> Imported:
 def _load(request: Request, scratch: Path) -> Labelled:
     source = request.source
     if is_archive(Path(source)):
-        unpack(Path(source), scratch / "unpacked")
-        source = str(scratch / "unpacked")
+        # Importers take a folder's name for the title of the set.
+        unpacked = scratch / "unpacked" / (Path(source).name.partition(".")[0] or "archive")
+        unpacked.parent.mkdir()
+        unpack(Path(source), unpacked)
+        source = str(unpacked)
     (scratch / "made").mkdir()
     found = (request.importer or importer(request.kind)).load(source, scratch / "made")
     if not found.samples:

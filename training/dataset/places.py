@@ -21,8 +21,8 @@ from detector.errors import Failure
 from detector.pictures import read_image
 
 INLIERS_MIN = 24
-"""Of 21 pairs between the lists of cn_garbage_bins looked at, the 17 with so many showed one place or one
-thing; of the four with 15 to 19, one did."""
+"""Of 39 pairs with so many between the given train and val lists that were looked at, 33 showed one place,
+five one product and one only the same date stamp. With 15 to 19 it was one place in one of four."""
 
 _SIDE_PX, _FEATURES, _NEIGHBOURS = 384, 500, 20
 _RATIO, _REPROJECTION_PX = 0.8, 5.0

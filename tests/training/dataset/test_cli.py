@@ -136,9 +136,11 @@ def test_an_archive_that_leads_out_is_refused(bad, given, tmp_path, capsys):
 
 @pytest.mark.parametrize("form", ["zip", "gztar", "tar"])
 def test_an_archive_is_imported_like_its_folder(form, given, tmp_path):
-    archive = shutil.make_archive(str(tmp_path / "packed"), form, tmp_path, "given")
+    archive = shutil.make_archive(str(tmp_path / "set"), form, given, ".")
     assert import_from(Path(archive), tmp_path / "out") == 0
-    assert len(read_set(tmp_path / "out").samples) == 6
+    stored = read_set(tmp_path / "out")
+    assert len(stored.samples) == 6
+    assert stored.manifest.source[0].title == "set"
 
 
 def test_a_version_is_never_written_over(given, tmp_path, capsys):
