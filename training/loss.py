@@ -32,8 +32,8 @@ TEACHER_SEES = 0.1
 class StreetLoss(v8DetectionLoss):  # type: ignore[misc]
     """ultralytics' loss with ignored regions and a teacher.
 
-    The batch may carry `teacher`: scores (B, K, A), logits of the teacher's classes that are ours,
-    `teacher_of`, the K class indices of ours, and `teacher_boxes` (B, 4 x reg_max, A), or None for no teacher.
+    The batch may carry `teacher` (B, K, A), logits of the teacher's classes that are ours, `teacher_of`, the
+    K class indices of ours, and `teacher_boxes` (B, 4 x reg_max, A).
     """
 
     def __init__(self, model: Any, tal_topk: int = 10, tal_topk2: int | None = None) -> None:
