@@ -149,7 +149,7 @@ pictures can show is how often it cries wolf: real pictures that show none, at t
 
 {table(["real pictures", "how many", "class", "false boxes", "pictures with one"], rows)}
 
-On a train list the model has seen the pictures.
+Pictures held out were kept out of training; those learnt from were not.
 """
 
 

@@ -17,10 +17,11 @@ from training.evaluate import read_picture
 from training.evaluation.lists import ValList, look_at_list, look_at_lists
 from training.evaluation.measure import score_lists
 from training.importers.street import Boxes, read_added
-from training.labels import Taxonomy
+from training.labels import CLASSES_FILE, Taxonomy
 from training.metrics import EVERY_CLASS, LabelledPicture
 from training.yolo_data import read_data_set, xyxy_px
 
+REPOSITORY = CLASSES_FILE.parent.parent
 NO_BOXES: Boxes = np.zeros((0, 5))
 
 
@@ -175,6 +176,29 @@ def read_look_alikes(path: Path, data_root: Path) -> tuple[LookAlikes, ...]:
         if (folder, split, name) in places:
             found.setdefault(split, set()).add(places[folder, split, name])
     return tuple(LookAlikes(split, tuple(sorted(found[split]))) for split in sorted(found))
+
+
+def look_alike_files(config: Mapping[str, Any], listed: Path, sets: ValSets) -> dict[str, tuple[Path, ...]]:
+    """Give the real pictures in which a rendered class is looked for in vain: name of the part to its files.
+
+    Args:
+        config: training config; the pictures of its `data.held_out` were kept out of training.
+        listed: csv of the pictures with overhead lines; the file may be absent.
+        sets: for the val lists, whose pictures show none of the class either.
+    """
+    parts = read_look_alikes(listed, sets.data_root) if listed.is_file() else ()
+    held = config["data"].get("held_out")
+    if held:
+        kept = {file for part in read_look_alikes(REPOSITORY / held, sets.data_root) for file in part.files}
+        every = {file for part in parts for file in part.files}
+        files = {
+            "overhead lines, held out": tuple(sorted(kept)),
+            "overhead lines, learnt from": tuple(sorted(every - kept)),
+        }
+    else:
+        files = {f"overhead lines, {part.split}": part.files for part in parts}
+    lists = [read_data_set(sets.data_root / name / "data.yaml", "val") for name in sets.folders]
+    return {**files, "every real val picture": tuple(file for data in lists for file in data.pictures)}
 
 
 def count_alarms(detector: Detector, files: Sequence[Path], labels: Collection[str]) -> dict[str, Any]:

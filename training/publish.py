@@ -25,7 +25,7 @@ from detector.errors import Failure, WrongUse
 from detector.registry import models_root, resolve
 from detector.spec import ModelSpec, Stored
 from training.card import card
-from training.claims import ValSets, count_alarms, read_look_alikes, score_completed, val_sets_of
+from training.claims import ValSets, count_alarms, look_alike_files, score_completed, val_sets_of
 from training.evaluation.lists import ValList, look_at_lists
 from training.evaluation.measure import BOOTSTRAP_ROUNDS, measure_model, score_lists, score_min_of
 from training.evaluation.thresholds import FEW_BOXES
@@ -35,7 +35,6 @@ from training.parity import compare_forms, map50
 from training.quantise import DROP_MAX, draw_calibration, quantise_within
 from training.release import INT8_FILES, model_toml
 from training.stages import read_config
-from training.yolo_data import read_data_set
 
 REPOSITORY = CLASSES_FILE.parent.parent
 SIDE_PX = 640
@@ -175,7 +174,7 @@ def _fill(folder: Path, request: Request, version: int) -> None:
         **parts,
         "base": _compare_with_base(request.base, lists, taxonomy, request.data_root),
         "completed": _completed(lists, taxonomy, config),
-        "look_alikes": _look_alikes(spec, sets, draft.dataset),
+        "look_alikes": _look_alikes(spec, sets, config, draft.dataset),
         "stages": json.loads((request.run / "history.json").read_text(encoding="utf-8")),
         "parity": asdict(_parity(folder, lists)),
         "forms": compare_forms(forms, taxonomy),
@@ -280,20 +279,17 @@ def _completed(lists: Sequence[ValList], taxonomy: Taxonomy, config: Mapping[str
     return score_completed(lists, taxonomy, REPOSITORY / boxes, ignored)
 
 
-def _look_alikes(spec: ModelSpec, sets: ValSets, dataset: str) -> dict[str, Any]:
+def _look_alikes(spec: ModelSpec, sets: ValSets, config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
     """Count false alarms of rendered classes in real pictures: those with overhead lines, and all of val."""
     labels = sets.rendered & set(spec.labels)
-    listed = REPOSITORY / "datasets" / dataset / "overhead_lines.csv"
     if not labels:
         return {}
-    report = {}
+    listed = REPOSITORY / "datasets" / dataset / "overhead_lines.csv"
     with Detector(spec) as detector:
-        for part in read_look_alikes(listed, sets.data_root) if listed.is_file() else ():
-            report[f"overhead lines, {part.split}"] = count_alarms(detector, part.files, labels)
-        lists = (read_data_set(sets.data_root / name / "data.yaml", "val") for name in sets.folders)
-        files = [file for data in lists for file in data.pictures]
-        report["every real val picture"] = count_alarms(detector, files, labels)
-    return report
+        return {
+            name: count_alarms(detector, files, labels)
+            for name, files in look_alike_files(config, listed, sets).items()
+        }
 
 
 def _parity(folder: Path, lists: Sequence[ValList]) -> Any:

@@ -10,7 +10,14 @@ import pytest
 
 from detector.backends.scripted import EVERY_OTHER, ScriptedBackend, scripted_spec
 from detector.detector import Detector
-from training.claims import count_alarms, only, read_look_alikes, score_completed, val_sets_of
+from training.claims import (
+    count_alarms,
+    look_alike_files,
+    only,
+    read_look_alikes,
+    score_completed,
+    val_sets_of,
+)
 from training.evaluation.lists import ValList
 from training.labels import load_taxonomy
 from training.metrics import LabelledPicture
@@ -90,6 +97,32 @@ def test_look_alikes_are_told_apart_by_split_and_counted_once(tmp_path: Path) ->
         ("train", ["a.png"]),
         ("val", ["c.png"]),
     ]
+
+
+def test_pictures_held_out_of_training_are_a_part_of_their_own(tmp_path: Path) -> None:
+    a_set(tmp_path, {"train": ["a", "b"], "val": ["c"]})
+    listed, held = tmp_path / "overhead_lines.csv", tmp_path / "held_out.csv"
+    listed.write_text(
+        "set,picture,split,what\nbins,a.png,train,lines\nbins,b.png,train,lines\nbins,c.png,val,lines\n"
+    )
+    held.write_text("set,picture,split\nbins,b.png,train\nbins,c.png,val\n")
+    sets = [{"folder": "bins"}]
+
+    def names(data: dict[str, object]) -> dict[str, list[str]]:
+        config = {"data": {"set": sets, **data}}
+        found = look_alike_files(config, listed, val_sets_of(config, tmp_path, None))
+        return {part: [file.name for file in files] for part, files in found.items()}
+
+    assert names({"held_out": str(held)}) == {
+        "overhead lines, held out": ["b.png", "c.png"],
+        "overhead lines, learnt from": ["a.png"],
+        "every real val picture": ["c.png"],
+    }
+    assert names({}) == {
+        "overhead lines, train": ["a.png", "b.png"],
+        "overhead lines, val": ["c.png"],
+        "every real val picture": ["c.png"],
+    }
 
 
 def test_alarms_are_boxes_at_the_threshold_and_the_pictures_that_have_one(tmp_path: Path) -> None:

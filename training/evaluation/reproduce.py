@@ -17,7 +17,7 @@ from typing import Any
 from detector.detector import Detector
 from detector.errors import Failure
 from detector.spec import ModelSpec
-from training.claims import count_alarms, only, read_look_alikes, score_completed, val_sets_of
+from training.claims import count_alarms, look_alike_files, only, score_completed, val_sets_of
 from training.evaluation.lists import BEST_CLASS, EVERY_CLASS, ValList, look_at_list, look_at_lists
 from training.evaluation.measure import BOOTSTRAP_ROUNDS, measure_model, score_lists
 from training.evaluation.thresholds import choose
@@ -286,16 +286,10 @@ def _compare_look_alikes(
         return
     listed = REPOSITORY / "datasets" / metrics["dataset"] / "overhead_lines.csv"
     try:
-        parts = read_look_alikes(listed, data_root) if listed.is_file() else ()
-        files = {f"overhead lines, {part.split}": part.files for part in parts}
-        sets = [
-            read_data_set(data_root / name / "data.yaml")
-            for name in val_sets_of(config, data_root, None).folders
-        ]
+        files = look_alike_files(config, listed, val_sets_of(config, data_root, None))
     except Failure as failure:
         outcome.skipped.append(("look_alikes", str(failure)))
         return
-    files["every real val picture"] = tuple(file for data in sets for file in data.pictures)
     for name, row in stated.items():
         if name in files:
             found = count_alarms(detector, files[name], row["classes"])
