@@ -162,6 +162,9 @@ def run_stages(
         if "average_with" in stage:
             tuned, weights = weights, weights.with_name("averaged.pt")
             blend(tuned, run / stage["average_with"] / "weights" / "last.pt", 0.5, weights)
+        if start and "blend_start" in stage:
+            tuned, weights = weights, weights.with_name("with-start.pt")
+            blend(tuned, start, float(stage["blend_start"]), weights)
         if "blend_base" in stage:
             tuned, weights = weights, weights.with_name("blended.pt")
             blend(tuned, base, float(stage["blend_base"]), weights)
