@@ -32,9 +32,10 @@ def evaluate(argv: list[str]) -> int:
     )
     parser.add_argument(
         "--decoding",
-        default="every-class",
-        choices=("every-class", "best-class"),
-        help="whether a place of the network gives a box per class, as COCO figures do (default), or one",
+        default="best-class",
+        choices=("best-class", "every-class"),
+        help="whether a place of the network gives one box, as `detect` does (default), or one per class, as in "
+        "the figures that ultralytics prints; `detect --every-class` gives those boxes",
     )
     parser.add_argument(
         "--report",

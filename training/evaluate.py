@@ -1,7 +1,7 @@
 """Measure a published model on a labelled data set: detector -> boxes -> pycocotools. Needs no torch.
 
-Average precision is measured the way COCO figures are, a place of the network giving a box per class
-(`every_class` of `detector.decode`); precision and recall on the boxes that a street would get.
+Everything is measured on the boxes that a street would get: one per place of the network. With `every_class`
+average precision is measured the way ultralytics' figures are, a place giving a box per class.
 """
 
 from __future__ import annotations

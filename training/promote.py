@@ -25,6 +25,7 @@ from typing import Any
 from detector.errors import Failure, WrongUse
 from detector.registry import ALIAS_FILE, aliases, models_root, resolve, weights
 from detector.spec import ModelSpec
+from training.evaluation.lists import BEST_CLASS
 from training.gate import incomparable, objections
 
 CARD_FILE = "card.md"
@@ -170,7 +171,7 @@ def _guard(old: ModelSpec, new: ModelSpec) -> None:
             f"{new.ref} is not promoted: {'; '.join(reasons)}. Promote another version, or say why all the "
             "same with --force REASON."
         )
-    if theirs.get("decoding") != mine.get("decoding"):
+    if theirs.get("decoding", BEST_CLASS) != mine.get("decoding", BEST_CLASS):
         log.warning("%s and %s were decoded differently for average precision", old.ref, new.ref)
     if apart := incomparable(theirs, mine):
         log.warning("not compared, measured on different val pictures: %s", ", ".join(apart))

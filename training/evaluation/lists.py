@@ -30,8 +30,7 @@ class ValList:
         folder: name of the set.
         carried: classes that the set labels.
         files: the pictures.
-        pictures: every box with a score of at least SCORE_MIN, a place giving a box per class: what average
-            precision is measured on.
+        pictures: every box with a score of at least SCORE_MIN: what average precision is measured on.
         at_work: the same pictures as a street is watched: one class a place, boxes of AT_WORK_MIN and more.
             Precision, recall, thresholds, calibration and confusion are measured on these.
         light: mean luminance of each picture, 0 to 255.
@@ -44,7 +43,7 @@ class ValList:
     pictures: tuple[LabelledPicture, ...]
     at_work: tuple[LabelledPicture, ...]
     light: tuple[float, ...]
-    decoding: str = EVERY_CLASS
+    decoding: str = BEST_CLASS
 
 
 def look_at_lists(
@@ -53,7 +52,7 @@ def look_at_lists(
     sets: Iterable[str],
     taxonomy: Taxonomy,
     *,
-    every_class: bool = True,
+    every_class: bool = False,
 ) -> tuple[ValList, ...]:
     """Run a model over the val list of every set that labels one of our classes.
 
@@ -62,7 +61,7 @@ def look_at_lists(
         data_root: folder of the sets, each with its data.yaml.
         sets: their folders, in the order of the report.
         taxonomy: the project's classes.
-        every_class: False measures average precision on one class a place too, as street@1's card did.
+        every_class: measure average precision on a box per class and place, as ultralytics does.
 
     Raises:
         WrongUse: a set has no such list, or a class of it is unknown.
@@ -77,7 +76,7 @@ def look_at_lists(
 
 
 def look_at_list(
-    folder: str, data: DataSet, detector: Detector, taxonomy: Taxonomy, *, every_class: bool = True
+    folder: str, data: DataSet, detector: Detector, taxonomy: Taxonomy, *, every_class: bool = False
 ) -> ValList:
     """Run a model over one list. Args and Raises as `look_at_lists`."""
     carried = taxonomy.mapping(data.names, str(data.yaml_path))

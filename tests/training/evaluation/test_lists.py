@@ -40,7 +40,7 @@ def test_a_list_is_looked_at_for_ranking_and_as_at_work(tmp_path, taxonomy):
     a_set(tmp_path / "one", "[garbage_bin, thela]")
     a_set(tmp_path / "two", "[pothole]")  # nothing of ours: left out
     detector = TwoSided()
-    (entry,) = look_at_lists(detector, tmp_path, ["one", "two"], taxonomy)
+    (entry,) = look_at_lists(detector, tmp_path, ["one", "two"], taxonomy, every_class=True)
     assert (entry.folder, entry.decoding) == ("one", EVERY_CLASS)
     assert entry.carried == {"bin", "stall"}
     assert entry.light == (20.0, 200.0)
@@ -52,7 +52,7 @@ def test_a_list_is_looked_at_for_ranking_and_as_at_work(tmp_path, taxonomy):
 def test_one_class_a_place_is_looked_at_once(tmp_path, taxonomy):
     a_set(tmp_path / "one", "[garbage_bin, thela]")
     detector = TwoSided()
-    (entry,) = look_at_lists(detector, tmp_path, ["one"], taxonomy, every_class=False)
+    (entry,) = look_at_lists(detector, tmp_path, ["one"], taxonomy)
     assert entry.decoding == BEST_CLASS
     assert detector.asked == [(SCORE_MIN, False)] * 2
     assert [len(picture.found_score) for picture in entry.at_work] == [1, 1]
