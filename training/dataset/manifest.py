@@ -125,6 +125,7 @@ class Manifest(_Strict):
         names: class names in the order of the labels' numbers, where they are not those of `classes`.
         config: training config that builds it from its sources.
         class_map: source to its class names to ours; "" where a class is left out.
+        weaknesses: what a model learnt from it cannot know, one sentence each, for its card.
     """
 
     name: str = Field(min_length=1)
@@ -148,6 +149,7 @@ class Manifest(_Strict):
     val: Counts = Counts()
     test: Counts = Counts()
     class_map: dict[str, dict[str, str]] = Field(default_factory=dict)
+    weaknesses: tuple[str, ...] = ()
     source: tuple[Source, ...] = ()
 
     @property
