@@ -42,7 +42,10 @@ def card(metrics: Metrics, dataset: Mapping[str, Any]) -> str:
 
 
 def _head(metrics: Metrics) -> str:
-    files = "`street.onnx` is for the backends openvino and onnx, `street.pt` for ultralytics (torch, GPU)"
+    files = (
+        "`street.onnx` is for the backends openvino, onnx and ultralytics (torch, GPU), and training can start from it: its "
+        "metadata hold the network of the checkpoint"
+    )
     if metrics.get("int8", {}).get("published"):
         preferred = "and are" if metrics["precision"] == "int8" else "but are not"
         files = (

@@ -34,8 +34,8 @@ def evaluate(argv: list[str]) -> int:
         "--decoding",
         default="best-class",
         choices=("best-class", "every-class"),
-        help="whether a place of the network gives one box, as `detect` does (default), or one per class, as in "
-        "the figures that ultralytics prints; `detect --every-class` gives those boxes",
+        help="whether a place of the network gives one box, as `detect` does (default), or one per class, "
+        "as in the figures of ultralytics; `detect --every-class` gives those boxes",
     )
     parser.add_argument(
         "--report",
@@ -93,10 +93,12 @@ def train(argv: list[str]) -> int:
         "--base",
         type=Path,
         required=True,
-        help="base checkpoint: it completes labels, teaches, and is started from",
+        help="base checkpoint (.pt, or a version's ONNX file): completes labels, teaches, is started from",
     )
     parser.add_argument(
-        "--start", type=Path, help="checkpoint to start from instead, such as an earlier version"
+        "--start",
+        type=Path,
+        help="checkpoint or ONNX file to start from instead, such as street.onnx of an earlier version",
     )
     parser.add_argument(
         "--data", type=Path, help="folder of the foreign sets; without it the built set is used"
@@ -118,7 +120,7 @@ def export(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="kerbwatch export", description="Write a checkpoint as ONNX, and as INT8 for OpenVINO."
     )
-    parser.add_argument("weights", type=Path, help="trained checkpoint (.pt)")
+    parser.add_argument("weights", type=Path, help="trained checkpoint (.pt), or the ONNX file of a version")
     parser.add_argument("--output", type=Path, help="default: the checkpoint's name with .onnx")
     parser.add_argument("--side", type=int, default=640, help="input size the checkpoint was trained for, px")
     parser.add_argument("--pictures", type=Path, help="folder of pictures to compare the forms on")
@@ -129,6 +131,8 @@ def export(argv: list[str]) -> int:
     if args.side < 32 or args.side % 32:
         raise WrongUse(f"--side {args.side}: wanted a positive multiple of 32.")
     target = args.output or args.weights.with_suffix(".onnx")
+    if target == args.weights:
+        raise WrongUse(f"{target}: would be written over; say where to with --output.")
     with contextlib.redirect_stdout(sys.stderr):
         report = _with_torch("training.export").export_all(
             args.weights, target, args.side, _files_in(args.pictures), _files_in(args.int8)
@@ -153,7 +157,7 @@ def publish(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="kerbwatch publish", description="Export, measure and describe trained weights as a new version."
     )
-    parser.add_argument("weights", type=Path, help="trained checkpoint (.pt)")
+    parser.add_argument("weights", type=Path, help="trained checkpoint (.pt), or the ONNX file of a version")
     parser.add_argument("--run", type=Path, required=True, help="folder of the run, with config.toml")
     parser.add_argument("--base", type=Path, required=True, help="checkpoint it was fine-tuned from")
     parser.add_argument(

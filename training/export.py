@@ -1,4 +1,4 @@
-"""Turn a trained checkpoint into the files the runtime reads: one ONNX file, one slim .pt for GPUs.
+"""Turn a trained checkpoint into the file the runtime reads: ONNX, with the torch network in its metadata.
 
 The ONNX file takes any batch and any size that is a multiple of the stride, and gives the head's raw output
 (B, 4 + classes, N): centre x, centre y, width, height in pixels, then one score per class. Weights are stored
@@ -8,6 +8,8 @@ as it likes.
 
 from __future__ import annotations
 
+import base64
+import json
 import logging
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -23,6 +25,15 @@ from onnx import TensorProto, helper, numpy_helper
 from ultralytics import YOLO
 from ultralytics import __version__ as ultralytics_version
 
+from detector.backends.onnx_checkpoint import (
+    ARCHITECTURE,
+    NAMES,
+    SIDE_PX,
+    UNFUSED,
+    read_network,
+    stored_as,
+    tensors,
+)
 from detector.errors import Failure
 from detector.types import FloatArray
 from training.network import as_plain
@@ -37,13 +48,16 @@ log = logging.getLogger(__name__)
 
 
 def load_checkpoint(weights: Path) -> Any:
-    """Load a checkpoint as a plain ultralytics model in fp32.
+    """Load a checkpoint, or the one inside an ONNX file of ours, as a plain ultralytics model in fp32.
 
     Raises:
         Failure: the file is missing or is no checkpoint.
     """
     if not weights.is_file():
         raise Failure(f"{weights}: there are no weights here; train first or give another path.")
+    if weights.suffix == ".onnx":
+        with tempfile.TemporaryDirectory() as scratch:
+            return load_checkpoint(as_checkpoint(weights, Path(scratch) / "model.pt"))
     try:
         wrapped = YOLO(str(weights), task="detect")
     except Exception as error:  # a pickle can fail in any way
@@ -54,8 +68,23 @@ def load_checkpoint(weights: Path) -> Any:
     return wrapped
 
 
+def as_checkpoint(weights: Path, target: Path) -> Path:
+    """Give a .pt that ultralytics reads: `weights` itself, or `target`, written from an ONNX file of ours.
+
+    Raises:
+        Failure: the ONNX file is missing or has no network in its metadata.
+    """
+    if weights.suffix != ".onnx":
+        return weights
+    if not weights.is_file():
+        raise Failure(f"{weights}: there are no weights here; train first or give another path.")
+    network = read_network(weights)
+    save_slim(network, target, network.args[SIDE_PX])
+    return target
+
+
 def export_onnx(weights: Path, target: Path, side_px: int) -> None:
-    """Write the checkpoint as ONNX with fp16 weights.
+    """Write the checkpoint as ONNX with fp16 weights, and with all that `read_network` needs.
 
     Raises:
         Failure: the weights are missing or the graph does not pass ONNX's checker.
@@ -71,7 +100,8 @@ def export_onnx(weights: Path, target: Path, side_px: int) -> None:
         unfused = load_checkpoint(slim).model
     halve_weights(graph, unfused)
     del graph.metadata_props[:]  # ultralytics writes the path and date of the run there
-    for key, value in (("names", ",".join(wrapped.names.values())), ("license", "AGPL-3.0-or-later")):
+    said = {NAMES: ",".join(wrapped.names.values()), "license": "AGPL-3.0-or-later", SIDE_PX: str(side_px)}
+    for key, value in {**said, **network_metadata(graph, unfused)}.items():
         graph.metadata_props.add(key=key, value=value)
     try:
         onnx.checker.check_model(graph)
@@ -113,6 +143,31 @@ def halve_weights(model: Any, unfused: Any) -> None:
             nodes.append(helper.make_node("Mul", [cast, f"{name}.factor"], [name], f"{name}.scale"))
     for node in reversed(nodes):
         graph.node.insert(0, node)
+
+
+def network_metadata(model: Any, unfused: Any) -> dict[str, str]:
+    """Give what `read_network` needs beside the initialisers of `model`.
+
+    Args:
+        model: ONNX model with its weights as they are stored.
+        unfused: the network before fusing, whose weights are fp16 numbers.
+    """
+    state = {
+        key: value.half().numpy() if value.is_floating_point() else value.numpy()
+        for key, value in unfused.state_dict().items()
+    }
+    stored, rest = tensors(model.graph), onnx.GraphProto()
+    for key, value in state.items():
+        there = stored_as(key, stored)
+        if there is None or not np.array_equal(there, value):
+            rest.initializer.append(numpy_helper.from_array(value, key))
+    architecture = {key: value for key, value in unfused.yaml.items() if key != "yaml_file"}
+    made_for = max(len(unfused.names), unfused.model[-1].cv3[0][-1].in_channels)
+    architecture["nc"] = made_for  # ultralytics works the head's width out from it
+    return {
+        ARCHITECTURE: json.dumps(architecture),
+        UNFUSED: base64.b64encode(rest.SerializeToString(deterministic=True)).decode(),
+    }
 
 
 def batch_norm_factors(network: Any) -> dict[str, npt.NDArray[np.float32]]:

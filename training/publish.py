@@ -38,7 +38,7 @@ from training.stages import read_config
 
 REPOSITORY = CLASSES_FILE.parent.parent
 SIDE_PX = 640
-SIZE_MAX = 16_000_000
+SIZE_MAX = 12_000_000
 PARITY_PICTURES = 64
 BASE_SET = "coco_mini"
 CLASS_DROP_MAX = 0.01
@@ -146,7 +146,8 @@ def _fill(folder: Path, request: Request, version: int) -> None:
     taxonomy = load_taxonomy()
     sets = val_sets_of(config, request.data_root, request.scenes)
 
-    labels, parameters = _write_weights(request.weights, folder)
+    slim = folder.with_name("street.pt")  # exported from, compared with, not published
+    labels, parameters = _write_weights(request.weights, slim, folder)
     draft = Draft(folder, request.name, version, labels, str(config["name"]))
     spec = draft.spec({})
     forms = {
@@ -176,7 +177,7 @@ def _fill(folder: Path, request: Request, version: int) -> None:
         "completed": _completed(lists, taxonomy, config),
         "look_alikes": _look_alikes(spec, sets, config, draft.dataset),
         "stages": json.loads((request.run / "history.json").read_text(encoding="utf-8")),
-        "parity": asdict(_parity(folder, lists)),
+        "parity": asdict(_parity(slim, folder, lists)),
         "forms": compare_forms(forms, taxonomy),
         "int8": quantised,
         **_reports(request.run),
@@ -187,11 +188,11 @@ def _fill(folder: Path, request: Request, version: int) -> None:
     (folder / "card.md").write_text(card(metrics, dataset), encoding="utf-8")
 
 
-def _write_weights(weights: Path, folder: Path) -> tuple[tuple[str, ...], int]:
-    """Write street.pt and, from exactly that file, street.onnx; give class names and number of parameters."""
+def _write_weights(weights: Path, slim: Path, folder: Path) -> tuple[tuple[str, ...], int]:
+    """Write `slim` and, from exactly that file, street.onnx; give class names and number of parameters."""
     model = load_checkpoint(weights).model
-    save_slim(model, folder / "street.pt", SIDE_PX)
-    export_onnx(folder / "street.pt", folder / "street.onnx", SIDE_PX)
+    save_slim(model, slim, SIDE_PX)
+    export_onnx(slim, folder / "street.onnx", SIDE_PX)
     labels = tuple(str(name) for name in model.names.values())
     return labels, int(sum(parameter.numel() for parameter in model.parameters()))
 
@@ -248,7 +249,7 @@ def _compare_with_base(
 ) -> dict[str, Any]:
     """Measure the base model on the set that labels people and vehicles, exported the same way."""
     with tempfile.TemporaryDirectory() as scratch:
-        labels, _ = _write_weights(base, Path(scratch))
+        labels, _ = _write_weights(base, Path(scratch) / "base.pt", Path(scratch))
         draft = Draft(Path(scratch), "base", 0, labels, "coco")
         with Detector(draft.spec({})) as detector:
             theirs = look_at_lists(detector, data_root, [BASE_SET], taxonomy)
@@ -292,10 +293,10 @@ def _look_alikes(spec: ModelSpec, sets: ValSets, config: Mapping[str, Any], data
         }
 
 
-def _parity(folder: Path, lists: Sequence[ValList]) -> Any:
+def _parity(slim: Path, folder: Path, lists: Sequence[ValList]) -> Any:
     files = [file for entry in lists for file in entry.files]
     step = max(len(files) // PARITY_PICTURES, 1)
-    return measure_parity(folder / "street.pt", folder / "street.onnx", files[::step], SIDE_PX)
+    return measure_parity(slim, folder / "street.onnx", files[::step], SIDE_PX)
 
 
 def _reports(run: Path) -> dict[str, Any]:

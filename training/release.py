@@ -15,10 +15,10 @@ INT8_FILES = ("street-int8.xml", "street-int8.bin")
 FILES: tuple[tuple[str, str, Stored], ...] = (
     *(("openvino", name, "int8") for name in INT8_FILES),
     ("onnx", "street.onnx", "f32"),
-    ("ultralytics", "street.pt", "f32"),
+    ("ultralytics", "street.onnx", "f32"),
 )
 """Backend, name, precision; a version has those that are in its folder. The openvino backend reads the onnx
-file too."""
+file too, the ultralytics backend the network in its metadata."""
 
 
 def model_toml(

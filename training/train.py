@@ -21,7 +21,7 @@ from ultralytics.nn.tasks import DetectionModel
 from detector.errors import Failure
 from training.blend import blend
 from training.complete import NOTHING
-from training.export import load_checkpoint
+from training.export import as_checkpoint, load_checkpoint
 from training.importers.pseudo import Labeller
 from training.importers.street import Added, Complete, build, read_added, read_pictures, recipes_of
 from training.labels import CLASSES_FILE, load_taxonomy
@@ -111,10 +111,11 @@ def train(
 
     Args:
         config_path: TOML with [data], [[stage]] and [train].
-        base: checkpoint that completes labels and teaches, and to start from where `start` is not given.
+        base: checkpoint (.pt, or the ONNX file of a version) that completes labels and teaches, and to start
+            from where `start` is not given.
         data_root: folder of the foreign sets; None uses the set already built in `work`.
         work: scratch folder for the built set and the weights.
-        start: checkpoint to start from, such as an earlier version of our own.
+        start: checkpoint or ONNX file to start from, such as an earlier version of our own.
         resume: go on from the last saved epoch instead of starting over.
 
     Raises:
@@ -140,6 +141,8 @@ def run_stages(
     """Do what `train` does with a config that is read already."""
     run = work / str(config["name"])
     run.mkdir(parents=True, exist_ok=True)
+    base = as_checkpoint(base, run / "base-of-onnx.pt")
+    start = as_checkpoint(start, run / "start-of-onnx.pt") if start else None
     data_yaml = run / "data.yaml"
     if data_root is not None and not (resume and data_yaml.is_file()):
         build_set(config["data"], base, data_root, work, run)

@@ -1,4 +1,4 @@
-"""Torch, on a GPU where there is one: the network of a `.pt` checkpoint.
+"""Torch, on a GPU where there is one: the network of a `.pt` checkpoint, or the one inside our ONNX files.
 
 Only the network is taken from it, not what ultralytics does before and after: letterbox, decoding and
 suppression are the same for every backend, so the boxes agree. torchvision is not imported, so one whose
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from detector.backends import Options, check_rows
+from detector.backends.onnx_checkpoint import read_network
 from detector.errors import Failure, WrongUse
 from detector.registry import weights
 from detector.spec import ModelSpec
@@ -79,14 +80,17 @@ class UltralyticsBackend:
             self._torch.cuda.empty_cache()
 
     def _load(self, path: Path, ref: str) -> Any:
+        network = read_network(path) if path.suffix == ".onnx" else self._unpickle(path, ref)
+        return network.fuse(verbose=False).to(self._device, getattr(self._torch, self._dtype)).eval()
+
+    def _unpickle(self, path: Path, ref: str) -> Any:
         # A .pt is a pickle and can run code; `weights` has compared its hash with the one published.
         try:
             checkpoint = self._torch.load(path, map_location="cpu", weights_only=False)
-            network = (checkpoint.get("ema") or checkpoint["model"]).float().fuse(verbose=False)
+            return (checkpoint.get("ema") or checkpoint["model"]).float()
         except _LOADING_ERRORS as error:
             why = str(error).rstrip(".") or type(error).__name__
             raise Failure(f"{path} of model {ref} is no ultralytics checkpoint: {why}.") from error
-        return network.to(self._device, getattr(self._torch, self._dtype)).eval()
 
 
 def _import_torch() -> Any:

@@ -15,7 +15,7 @@ import kerbwatch
 from detector.errors import Failure, WrongUse
 from detector.registry import aliases, resolve
 from training.promote import Change, _earlier, history, promote, roll_back
-from training.release import model_toml
+from training.release import INT8_FILES, model_toml
 
 REGISTRY = '# who serves what\n[alias]\n"street@production" = "street@1"\n"street@trial" = "street@1"\n'
 CARD = "# street\n\nLicence: AGPL-3.0-or-later\n"
@@ -26,7 +26,8 @@ def a_version(root: Path, version: int, card: str = CARD, **changed: float) -> P
     folder = root / "street" / str(version)
     folder.mkdir(parents=True)
     (folder / "street.onnx").write_bytes(b"onnx")
-    (folder / "street.pt").write_bytes(b"pt")
+    for name in INT8_FILES:
+        (folder / name).write_bytes(b"int8")
     text = model_toml(folder, "street", version, ["person", "bin"], {"person": 0.3, "bin": 0.4}, "street-1")
     (folder / "model.toml").write_text(text)
     (folder / "card.md").write_text(card)
@@ -208,7 +209,7 @@ def test_a_version_that_does_not_exist(root: Path) -> None:
         promote("street@9", root=root)
 
 
-@pytest.mark.parametrize("file", ["street.onnx", "street.pt"])
+@pytest.mark.parametrize("file", ["street.onnx", *INT8_FILES])
 def test_a_changed_file_is_refused(root: Path, file: str) -> None:
     (root / "street/2" / file).write_bytes(b"other")
     with pytest.raises(Failure, match="not the published file"):

@@ -62,12 +62,12 @@ def test_what_goes_wrong_leaves_nothing_behind(
     from training import publish
 
     def fill(folder: Path, *_: object) -> None:
-        (folder / "street.onnx").write_bytes(b"0" * 17_000_000)
+        (folder / "street.onnx").write_bytes(b"0" * 12_000_001)
         if why == "broken":
             raise Failure("no pictures")
 
     monkeypatch.setattr(publish, "_fill", fill)
-    with pytest.raises(Failure, match=r"no pictures|at most 16000000"):
+    with pytest.raises(Failure, match=r"no pictures|at most 12000000"):
         publish.publish(a_request(tmp_path), tmp_path)
     assert list((tmp_path / "street").iterdir()) == []
 
@@ -194,6 +194,8 @@ def test_a_version_from_checkpoint_to_card(tmp_path: Path) -> None:
     assert "rendered pictures only: flying_wire" in text
     assert "| 10 | 0.250 |" in text
     assert str(tmp_path) not in text + json.dumps(metrics)
+    assert {path.suffix for path in folder.iterdir()} == {".md", ".toml", ".json", ".onnx", ".xml", ".bin"}
+    assert [file.path for file in spec.files_of("ultralytics")] == ["street.onnx"]
     with Detector(spec) as detector:
         detector.detect(np.zeros((48, 64, 3), np.uint8))
     promote("street@1", root=tmp_path / "models")

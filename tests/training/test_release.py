@@ -23,17 +23,19 @@ NAMES = load_taxonomy().names
 
 
 def test_model_toml_is_what_the_detector_reads(tmp_path: Path) -> None:
-    for name in ("street.onnx", "street.pt"):
-        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "street.onnx").write_bytes(b"onnx")
     text = model_toml(tmp_path, "street", 3, NAMES, dict.fromkeys(NAMES, 0.31), "street-1")
     spec = spec_of(tomllib.loads(text), tmp_path)
     assert (spec.ref, spec.labels, spec.licence, spec.precision) == ("street@3", NAMES, LICENCE, "f32")
     assert spec.score_min["bin_overflow"] == 0.31
-    assert [file.backend for file in spec.files] == ["onnx", "ultralytics"]
+    assert [(file.backend, file.path) for file in spec.files] == [
+        ("onnx", "street.onnx"),
+        ("ultralytics", "street.onnx"),
+    ]
 
 
 def test_model_toml_with_int8(tmp_path: Path) -> None:
-    for name in ("street-int8.xml", "street-int8.bin", "street.onnx", "street.pt"):
+    for name in ("street-int8.xml", "street-int8.bin", "street.onnx"):
         (tmp_path / name).write_bytes(name.encode())
     text = model_toml(tmp_path, "street", 3, NAMES, dict.fromkeys(NAMES, 0.31), "street-1", "int8")
     spec = spec_of(tomllib.loads(text), tmp_path)

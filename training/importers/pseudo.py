@@ -154,7 +154,6 @@ def exported(weights: Path, folder: Path) -> ModelSpec:
     """Write a checkpoint as a model folder of its own and give its spec."""
     model = load_checkpoint(weights).model
     export_onnx(weights, folder / "street.onnx", SIDE_PX)
-    (folder / "street.pt").write_bytes(weights.read_bytes())
     labels = tuple(model.names.values())
     text = model_toml(folder, "base", 0, labels, dict.fromkeys(labels, 0.25), "coco")
     (folder / "model.toml").write_text(text, encoding="utf-8")
