@@ -88,8 +88,8 @@ def tensors(graph: Any) -> dict[str, Array]:
 def stored_as(key: str, stored: Mapping[str, Array]) -> Array | None:
     """Find a tensor of the network among the graph's initialisers, those as fp16 first.
 
-    >>> stored_as("a", {"a": np.float32([1.0]), "a.fp16": np.float16([0.5])})
-    array([0.5], dtype=float16)
+    >>> stored_as("a", {"a": "as fp32", "a.fp16": "as fp16"}), stored_as("b", {})
+    ('as fp16', None)
     """
     return stored.get(f"{key}.fp16", stored.get(key))
 
