@@ -281,7 +281,7 @@ def _int8(report: Mapping[str, Any]) -> str:
     calibration, last = report["calibration"], report["tried"][-1]
     sets = ", ".join(f"{count} {name}" for name, count in calibration["sets"].items())
     outcome = (
-        f"{', '.join(last['kept'])} stay in floating point and mAP50 falls by {100 * last['drop_map50']:.2f} points (at most "
+        f"in floating point stay: {', '.join(last['kept'])}; mAP50 falls by {100 * last['drop_map50']:.2f} points (at most "
         f"{100 * report['drop_max']:g} are accepted)"
         if report["published"]
         else f"no attempt stayed within {100 * report['drop_max']:g} point of mAP50 (best {100 * min(one['drop_map50'] for one in report['tried']):.2f}), "

@@ -17,7 +17,7 @@ from training.evaluate import read_picture
 from training.evaluation.lists import ValList, look_at_list, look_at_lists
 from training.evaluation.measure import score_lists
 from training.importers.street import Boxes, read_added
-from training.labels import CLASSES_FILE, Taxonomy
+from training.labels import CLASSES_FILE, Taxonomy, load_taxonomy
 from training.metrics import EVERY_CLASS, LabelledPicture
 from training.yolo_data import read_data_set, xyxy_px
 
@@ -59,11 +59,24 @@ class ValSets:
 
 
 def val_sets_of(config: Mapping[str, Any], data_root: Path, scenes: Path | None) -> ValSets:
-    """Read from a training config which sets a version is measured on."""
+    """Read from a training config which sets a version is measured on.
+
+    A class that a real val list carries is never scored on rendered pictures.
+    """
     sets = config["data"]["set"]
-    rendered = [name for entry in sets if entry.get("rendered") for name in entry.get("labelled", ())]
+    rendered = {name for entry in sets if entry.get("rendered") for name in entry.get("labelled", ())}
     folders = tuple(str(entry["folder"]) for entry in sets if not entry.get("rendered"))
-    return ValSets(data_root, folders, scenes, frozenset(rendered))
+    return ValSets(data_root, folders, scenes, frozenset(rendered - _carried_by(data_root, folders)))
+
+
+def _carried_by(data_root: Path, folders: Sequence[str]) -> set[str]:
+    """Give our classes that the sets which are there carry."""
+    taxonomy, carried = load_taxonomy(), set[str]()
+    for path in (data_root / folder / "data.yaml" for folder in folders):
+        if path.is_file():
+            names = read_data_set(path, "val").names
+            carried |= {name for name in taxonomy.mapping(names, str(path)) if name}
+    return carried
 
 
 def only(entry: ValList, names: Collection[str], taxonomy: Taxonomy) -> ValList:

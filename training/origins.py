@@ -25,12 +25,21 @@ def making(metrics: Mapping[str, Any], dataset: Mapping[str, Any]) -> str:
     return f"""## How it was made
 
 Fine-tuned from {metrics["base"]["weights"]} (COCO-80, not the official release), sha256
-`{metrics["base"]["sha256"]}`, by `kerbwatch train` with the `config.toml` beside this card:
+`{metrics["base"]["sha256"]}`, by `kerbwatch train` with the `config.toml` beside this card{_start(metrics)}:
 
 {stages}
 
 {_labels(dataset)} See `datasets/{metrics["dataset"]}`.
 """
+
+
+def _start(metrics: Mapping[str, Any]) -> str:
+    """Say which weights the first stage began with, where they were not the base's own."""
+    start = metrics.get("start", {})
+    if not start.get("start"):
+        return ""
+    share = f", {start['start_blend']:.0%} of the base blended in" if "start_blend" in start else ""
+    return f"; it began with the weights of {start['start']}{share}"
 
 
 def _labels(dataset: Mapping[str, Any]) -> str:
@@ -55,8 +64,9 @@ def _labels(dataset: Mapping[str, Any]) -> str:
 
 def _stage(stage: Mapping[str, Any]) -> str:
     """Give the line of the card about one stage."""
+    epochs = f"{stage['epochs']} epoch{'' if stage['epochs'] == 1 else 's'}"
     text = (
-        f"- {stage['name']}: {stage['epochs']} epochs at {stage['side_px']} px, the first "
+        f"- {stage['name']}: {epochs} at {stage['side_px']} px, the first "
         f"{stage['freeze_layers']} layers frozen, AdamW {stage['lr']:g}, {stage['pictures']} pictures listed"
     )
     if stage.get("synthetic"):
@@ -74,7 +84,8 @@ def sources(dataset: Mapping[str, Any]) -> str:
     """Give the section of the card about pictures and their licences."""
     rows = [
         [
-            f"[{source['folder']}]({source['url']})", source["title"], source["licence"],
+            f"[{source['folder']}]({source['url']})" if source["url"] else source["folder"],
+            source["title"], source["licence"],
             f"{source['pictures']['train']} / {source['pictures']['val']}", source["used_for"],
         ]
         for source in dataset["source"]

@@ -176,6 +176,7 @@ def _fill(folder: Path, request: Request, version: int) -> None:
         "base": _compare_with_base(request.base, lists, taxonomy, request.data_root),
         "completed": _completed(lists, taxonomy, config),
         "look_alikes": _look_alikes(spec, sets, config, draft.dataset),
+        "start": {key: config["train"][key] for key in ("start", "start_blend") if key in config["train"]},
         "stages": json.loads((request.run / "history.json").read_text(encoding="utf-8")),
         "parity": asdict(_parity(slim, folder, lists)),
         "forms": compare_forms(forms, taxonomy),

@@ -126,7 +126,7 @@ def a_form_report(*, published: bool, drop: float) -> dict[str, Any]:
 def test_int8_says_what_it_costs() -> None:
     text = card(some_metrics(precision="int8", **a_form_report(published=True, drop=0.005)), dataset())
     assert "| bin | 0.940 | 0.930 |" in text
-    assert "decoding, attention stay in floating point and mAP50 falls by 0.50 points" in text
+    assert "in floating point stay: decoding, attention; mAP50 falls by 0.50 points" in text
     assert "lose over a point" not in text
     assert "300 pictures of the train lists (150 a, 150 b)" in text
     assert "`street-int8.xml` and `.bin` are for the backend openvino and are what it takes" in text
