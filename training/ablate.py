@@ -25,7 +25,6 @@ from detector.detector import Detector
 from detector.errors import WrongUse
 from training.evaluation.lists import look_at_list, look_at_lists
 from training.evaluation.measure import score_lists
-from training.importers.pseudo import exported
 from training.labels import load_taxonomy
 from training.stages import read_config
 from training.yolo_data import read_data_set
@@ -113,6 +112,8 @@ def measure(
     weights: Path, config: Mapping[str, Any], data_root: Path, val_scenes: Path | None, side_px: int
 ) -> dict[str, Any]:
     """Give AP50 per class and their mean on the val lists, at a side of `side_px`."""
+    from training.importers.pseudo import exported
+
     taxonomy = load_taxonomy()
     folders = [entry["folder"] for entry in config["data"]["set"] if not entry.get("rendered")]
     with tempfile.TemporaryDirectory() as scratch:

@@ -40,7 +40,8 @@ def list_of_stage(stage: dict[str, Any], data_yaml: Path, rendered: Sequence[str
     """Write the picture list of one stage and the data.yaml that names it; give the latter.
 
     Stage keys: `real_share` of the real pictures is drawn (seeded), `more` lists a set's pictures that many
-    times more, `scenes` are the rendered sets of the built set that this stage sees, `scenes_repeat` times.
+    times more, `scenes` are the rendered sets of the built set that this stage sees, `scenes_repeat` times;
+    `scenes_share` of them is drawn.
 
     Raises:
         WrongUse: a set that the stage names is not in the built set.
@@ -62,7 +63,8 @@ def list_of_stage(stage: dict[str, Any], data_yaml: Path, rendered: Sequence[str
     for folder, times in stage.get("more", {}).items():
         lines += sorted(set(of[folder])) * int(times)
     for folder in stage.get("scenes", []):
-        lines += of[folder] * int(stage.get("scenes_repeat", 1))
+        drawn = round(len(of[folder]) * float(stage.get("scenes_share", 1.0)))
+        lines += random.Random(0).sample(of[folder], drawn) * int(stage.get("scenes_repeat", 1))  # noqa: S311
     name = f"train-{stage['name']}.txt"
     (run / name).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     target = run / f"data-{stage['name']}.yaml"
