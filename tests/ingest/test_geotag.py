@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
+from hypothesis.errors import UnsatisfiedAssumption
+from pydantic import ValidationError
 
 from ingest.geotag import FAR_ERROR_M, POSITION_ERROR_M, locate
 from ingest.ground import LocalFrame, contradiction, fit_homography, jacobian, mirrored, project
@@ -84,18 +86,26 @@ def test_a_homography_puts_a_thing_where_it_stands(pose, xy):
         assert math.hypot(*truth) > 20 or xy[1] < 0.6  # only far places are given up
 
 
-@settings(max_examples=100, deadline=None)
-@given(
-    st.tuples(st.floats(0, 360), st.floats(15, 50), st.floats(4, 12), st.floats(50, 90)),
-    SPOTS,
-    st.lists(st.tuples(st.floats(-0.5, 0.5), st.floats(-0.5, 0.5)), min_size=6, max_size=6),
-    st.sampled_from([4, 6]),
-)
-def test_the_radius_holds_the_truth_when_the_survey_is_off_by_its_sigma(pose, xy, noise, number):
-    camera, pinhole = surveyed(pose, CORNERS[:number], noise)
-    point, truth = locate(camera, xy, WH), pinhole.ground(xy)
-    if truth is not None and point.method == "homography":
-        assert off_m(point, truth) <= point.error_m
+@pytest.mark.parametrize("number", [4, 6])
+def test_the_radius_holds_the_truth_in_95_of_100_surveys(number):
+    """A radius is a claim about many surveys, each point off by its sigma at random, not about the worst one."""
+    rng = np.random.default_rng(number)
+    held: list[bool] = []
+    while len(held) < 400:
+        pose = (rng.uniform(0, 360), rng.uniform(15, 50), rng.uniform(4, 12), rng.uniform(50, 90))
+        xy = tuple(rng.uniform(0.02, 0.98, 2))
+        noise = rng.normal(0, 0.5, (6, 2)).tolist()
+        try:
+            camera, pinhole = surveyed(pose, CORNERS[:number], noise)
+        except (
+            UnsatisfiedAssumption,
+            ValidationError,
+        ):  # a corner beyond the horizon, a survey that is refused
+            continue
+        point, truth = locate(camera, xy, WH), pinhole.ground(xy)
+        if truth is not None and point.method == "homography":
+            held.append(off_m(point, truth) <= point.error_m)
+    assert np.mean(held) >= 0.95
 
 
 @settings(max_examples=150, deadline=None)
