@@ -86,11 +86,8 @@ def _by_homography(
     slope = jacobian(best, xy)
     pixel = np.diag([1.0, 1 / aspect**2]) * (CONTACT_SIGMA_PX / 640) ** 2
     spread = slope @ pixel @ slope.T
-    for sides in shaken:
-        moves = [np.array(project(side, xy)[:2]) - [east, north] for side in sides]
-        moved = max(
-            moves, key=lambda move: float(np.linalg.norm(move))
-        )  # towards the horizon it is the longer
+    for other in shaken:
+        moved = np.array(project(other, xy)[:2]) - [east, north]
         spread = spread + scale * np.outer(moved, moved)
     return _sane(east, north, _radius(spread))
 
@@ -98,8 +95,8 @@ def _by_homography(
 @lru_cache(maxsize=256)
 def _fits(
     points: tuple[GroundPoint, ...], frame: LocalFrame, aspect: float
-) -> tuple[Matrix, tuple[tuple[Matrix, Matrix], ...], float]:
-    """Give the homography, what it becomes when a measurement is off by a sigma either way, a variance scale.
+) -> tuple[Matrix, tuple[Matrix, ...], float]:
+    """Give the homography, what it becomes when each measurement is off by one sigma, and a variance scale.
 
     The scale is the residual of more than four points over what their sigmas explain: if they disagree more
     than that, the sigmas were too good.
@@ -111,18 +108,14 @@ def _fits(
     shaken = []
     for row in range(len(points)):
         for axis, step in steps:
-            less, more = (_off(picture, row, axis, way * step) for way in (-1, 1))
-            shaken.append((fit_homography(less, ground), fit_homography(more, ground)))
+            off = picture.copy()
+            off[row, axis] += step
+            shaken.append(fit_homography(off, ground))
         for axis in (0, 1):
-            less, more = (_off(ground, row, axis, way * POINT_SIGMA_M) for way in (-1, 1))
-            shaken.append((fit_homography(picture, less), fit_homography(picture, more)))
+            off = ground.copy()
+            off[row, axis] += POINT_SIGMA_M
+            shaken.append(fit_homography(picture, off))
     return best, tuple(shaken), max(1.0, _misfit(best, picture, ground, aspect))
-
-
-def _off(values: Matrix, row: int, axis: int, step: float) -> Matrix:
-    moved = values.copy()
-    moved[row, axis] += step
-    return moved
 
 
 def _misfit(best: Matrix, picture: Matrix, ground: Matrix, aspect: float) -> float:

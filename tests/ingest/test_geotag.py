@@ -105,7 +105,7 @@ def test_the_radius_holds_the_truth_in_95_of_100_surveys(number):
         point, truth = locate(camera, xy, WH), pinhole.ground(xy)
         if truth is not None and point.method == "homography":
             held.append(off_m(point, truth) <= point.error_m)
-    assert np.mean(held) >= 0.95
+    assert np.mean(held) >= 0.93  # fewer than 372 of 400 would refute 95 % (binomial, one-sided, 5 %)
 
 
 @settings(max_examples=150, deadline=None)
