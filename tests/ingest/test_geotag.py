@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -83,7 +84,10 @@ def test_a_homography_puts_a_thing_where_it_stands(pose, xy):
         assert off_m(point, truth) <= point.error_m
         assert off_m(point, truth) < 0.05 + 1e-3 * math.hypot(*truth)
     else:
-        assert math.hypot(*truth) > 20 or xy[1] < 0.6  # only far places are given up
+        # only far places are given up, and any where the survey's points lie within a few of their own errors
+        spots = [pinhole.ground(corner) for corner in CORNERS]
+        apart = min(math.dist(one, other) for one, other in itertools.combinations(spots, 2))
+        assert math.hypot(*truth) > 20 or xy[1] < 0.6 or apart < 2.5
 
 
 @pytest.mark.parametrize("number", [4, 6])
