@@ -1,6 +1,6 @@
 """The loss of a street model: what nobody labelled is not punished, and what the base knew is kept.
 
-Three things are added to ultralytics' detection loss:
+Four things are added to ultralytics' detection loss:
 
 - Labels of a class index of `classes` or more are *ignored regions*, not things: `classes + c` for class c,
   `2 * classes` for every class. They travel through mosaics and other augmentation as boxes do. Places
@@ -8,6 +8,7 @@ Three things are added to ultralytics' detection loss:
 - A frozen teacher (the base model) sees the same augmented picture. For the classes that it knows, the
   student's scores are drawn towards the teacher's at every place, and its box distributions where the teacher
   sees something.
+- A class may weigh more than the others in the classification loss, for one that has few examples.
 - Places that a label of a class unknown to the teacher has claimed are left alone: the base calls a tricycle
   a car.
 
@@ -25,6 +26,8 @@ from torch.nn import functional
 from ultralytics.utils.loss import v8DetectionLoss
 from ultralytics.utils.tal import make_anchors
 
+from detector.errors import WrongUse
+
 TEACHER_SEES = 0.1
 """Teacher's score from which a place's box distribution is taught too."""
 
@@ -41,6 +44,7 @@ class StreetLoss(v8DetectionLoss):  # type: ignore[misc]
         super().__init__(model, tal_topk, tal_topk2)
         self.bce = self._masked_bce
         self._distil = float(getattr(model, "distil", 0.0)) if tal_topk2 is None else 0.0
+        self._class_weights = class_weights(getattr(model, "class_weight", {}), model.names)
         self._weights: torch.Tensor | None = None
         self._targets: torch.Tensor | None = None
 
@@ -51,7 +55,8 @@ class StreetLoss(v8DetectionLoss):  # type: ignore[misc]
         things, ignored = split_ignored(batch, self.nc)
         points, stride = make_anchors(preds["feats"], self.stride, 0.5)
         side = torch.tensor(preds["feats"][0].shape[2:], device=points.device) * self.stride[0]
-        self._weights = ignore_weights(ignored, points * stride, side, len(preds["scores"]), self.nc)
+        free = ignore_weights(ignored, points * stride, side, len(preds["scores"]), self.nc)
+        self._weights = free * self._class_weights.to(free.device)
         assigned, loss, _ = super().get_assigned_targets_and_loss(preds, things, **kwargs)
         if self._distil and batch.get("teacher") is not None:
             cls, dfl = self._from_teacher(preds, batch)
@@ -64,7 +69,8 @@ class StreetLoss(v8DetectionLoss):  # type: ignore[misc]
         """Give the loss of every place and class (B, A, C); ignored ones count nothing."""
         self._targets = targets
         loss = functional.binary_cross_entropy_with_logits(scores, targets, reduction="none")
-        return loss * torch.where(targets > 0, torch.ones_like(targets), self._weights)
+        every = self._class_weights.to(targets.device).expand_as(targets)
+        return loss * torch.where(targets > 0, every, self._weights)
 
     def _from_teacher(
         self, preds: dict[str, torch.Tensor], batch: dict[str, Any]
@@ -89,6 +95,22 @@ def split_ignored(batch: Mapping[str, Any], classes: int) -> tuple[dict[str, Any
     keys = ("batch_idx", "cls", "bboxes")
     things = {**batch, **{key: batch[key][~region] for key in keys}}
     return things, {key: batch[key][region] for key in keys}
+
+
+def class_weights(wanted: Mapping[str, float], names: Mapping[int, str]) -> torch.Tensor:
+    """Give (C,) the weight of each class in the classification loss: 1 where none is wanted.
+
+    >>> class_weights({"wire": 3.0}, {0: "car", 1: "wire"}).tolist()
+    [1.0, 3.0]
+
+    Raises:
+        WrongUse: a name is no class of the model.
+    """
+    if unknown := sorted(set(wanted) - set(names.values())):
+        raise WrongUse(
+            f"class_weight: {unknown[0]} is no class of this model; write it as classes.toml does."
+        )
+    return torch.tensor([float(wanted.get(names[index], 1.0)) for index in sorted(names)])
 
 
 def ignore_weights(

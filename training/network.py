@@ -75,6 +75,6 @@ def as_plain(model: Any) -> DetectionModel:
     if isinstance(model, Bf16Model):
         model.__class__ = DetectionModel
     model.criterion = None
-    for ours in ("distil", "bf16"):
+    for ours in ("distil", "bf16", "class_weight"):
         model.__dict__.pop(ours, None)
     return model

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.nn.tasks import DetectionModel
 
 from detector.errors import Failure
+from detector.registry import resolve
+from detector.registry import weights as stored
 from training.blend import blend
 from training.complete import NOTHING
 from training.export import as_checkpoint, load_checkpoint
@@ -52,6 +55,8 @@ class StreetTrainer(DetectionTrainer):  # type: ignore[misc]
     distil = 0.0
     """Weight of the teacher in the loss."""
     teacher: Teacher | None = None
+    class_weight: Mapping[str, float] = {}  # noqa: RUF012 - read only
+    """Weight of a class in the classification loss, where it is not 1."""
     threads = 2
 
     @property
@@ -67,7 +72,7 @@ class StreetTrainer(DetectionTrainer):  # type: ignore[misc]
         if weights:
             model.load(weights)
         model.__class__ = Bf16Model
-        model.bf16, model.distil = self.bf16, self.distil
+        model.bf16, model.distil, model.class_weight = self.bf16, self.distil, dict(self.class_weight)
         return model.to(memory_format=torch.channels_last)
 
     def set_model_attributes(self) -> None:
@@ -150,6 +155,9 @@ def run_stages(
         raise Failure(f"{data_yaml}: the training set is not built yet; give the foreign sets with --data.")
 
     weights, rendered = start or base, rendered_sets(config)
+    if start:
+        start = _averaged(start, config["train"].get("start_average", {}), run)
+        weights = start
     if start and "start_blend" in config["train"]:
         weights = run / "start.pt"
         blend(start, base, float(config["train"]["start_blend"]), weights)
@@ -173,6 +181,16 @@ def run_stages(
             blend(tuned, base, float(stage["blend_base"]), weights)
         write_history(config["stage"], run, float(config["train"].get("distil", 0.0)))
     return weights
+
+
+def _averaged(start: Path, shares: Mapping[str, float], run: Path) -> Path:
+    """Average what training starts from with other published versions, `shares` of the sum each."""
+    for version, share in shares.items():
+        spec = resolve(version)
+        other = as_checkpoint(stored(spec, "ultralytics", "onnx"), run / f"{version}-of-onnx.pt")
+        start, tuned = run / "start-averaged.pt", start
+        blend(tuned, other, float(share), start)
+    return start
 
 
 def build_set(data: dict[str, Any], base: Path, data_root: Path, work: Path, run: Path) -> None:
@@ -219,5 +237,8 @@ def train_stage(
     trainer.threads = int(common.get("threads", 2))
     trainer.bf16 = bool(common.get("bf16", False))
     trainer.distil = float(stage.get("distil", common.get("distil", 0.0)))
+    trainer.class_weight = {
+        str(name): float(weight) for name, weight in stage.get("class_weight", {}).items()
+    }
     trainer.teacher = teacher_of(teacher) if trainer.distil else None
     trainer.train()

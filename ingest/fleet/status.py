@@ -1,0 +1,145 @@
+"""How cameras and workers are doing: what a worker tells, and what status, metrics and `top` show (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class CameraState(StrEnum):
+    """What a camera is doing. `fault` says why where it is not RUNNING."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    RECONNECTING = "reconnecting"
+    SILENT = "silent"
+    """Connected, but no frame for longer than it should take."""
+    DEGRADED = "degraded"
+    """Analysed more rarely than its site file wants, because the machine is full."""
+    REFUSED = "refused"
+    """Not taken: no room, or another worker has it."""
+    FAILED = "failed"
+    """Its pipeline broke; it is tried again."""
+    ENDED = "ended"
+    """A file that was read to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraStatus:
+    """One camera as its worker sees it. Counters only grow while the worker lives; rates are of the last 5 s.
+
+    Args:
+        camera_id: its id in the site file.
+        worker: where it runs: "host:pid" or an actor's name.
+        state: what it is doing.
+        fault: one sentence while something is wrong, else "".
+        fps_in: frames per second that the camera sends.
+        fps_analysed: frames per second that the detector saw.
+        fps_wanted: analysed frames per second that it has now been promised; below the site file's under
+            overload.
+        frames_in: frames (packets of a picture) received.
+        analysed: frames that the detector saw.
+        dropped: frames not analysed although due, by reason: "late", "stale", "undecodable", "still" (nothing
+            changed), "overload".
+        reconnects: connections after the first.
+        queue_age_s: how long the frame now in analysis had waited since it came.
+        last_frame_at: capture time of the last frame analysed.
+        last_frame_age_s: time since a frame last came, seconds; None before the first.
+        clock_error_s: the camera's own clock against ours, where it says its time; None where it does not.
+        stage_s: seconds spent by stage, summed: "decode", "gate", "infer_wait", "infer", "track", "rules",
+            "evidence".
+        stage_n: how often each stage ran.
+        events: confirmed events by kind.
+        cpu_s: CPU seconds of the camera's own threads, without inference.
+        codec: "h264", "hevc", ... and size_px: width, height of the stream.
+    """
+
+    camera_id: str
+    worker: str
+    state: CameraState
+    fault: str = ""
+    fps_in: float = 0.0
+    fps_analysed: float = 0.0
+    fps_wanted: float = 0.0
+    frames_in: int = 0
+    analysed: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    reconnects: int = 0
+    queue_age_s: float = 0.0
+    last_frame_at: datetime | None = None
+    last_frame_age_s: float | None = None
+    clock_error_s: float | None = None
+    stage_s: Mapping[str, float] = field(default_factory=dict)
+    stage_n: Mapping[str, int] = field(default_factory=dict)
+    events: Mapping[str, int] = field(default_factory=dict)
+    cpu_s: float = 0.0
+    codec: str = ""
+    size_px: tuple[int, int] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Give what goes over a pipe or HTTP: plain dicts, numbers and ISO 8601 times."""
+        row = asdict(self)
+        row["last_frame_at"] = None if self.last_frame_at is None else self.last_frame_at.isoformat()
+        return row
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> CameraStatus:
+        """Read what `as_json` gave."""
+        at, size = row.get("last_frame_at"), row.get("size_px")
+        return cls(
+            **{
+                **row,
+                "state": CameraState(row["state"]),
+                "last_frame_at": None if at is None else datetime.fromisoformat(at),
+                "size_px": None if size is None else (int(size[0]), int(size[1])),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """One worker process or actor.
+
+    Args:
+        worker: "host:pid" or an actor's name.
+        alive: it answers. restarts: how often it was started again.
+        cores: CPU cores it may use. cpu_share: CPU seconds per second of the last 5 s.
+        rss_bytes: resident memory.
+        model: version in use. precision: arithmetic of the detector.
+        batches: how many pictures the detector took at once: size -> times.
+        room: how many more cameras of the average cost fit; None before it is known.
+        cameras: its cameras.
+    """
+
+    worker: str
+    alive: bool
+    restarts: int = 0
+    cores: float = 0.0
+    cpu_share: float = 0.0
+    rss_bytes: int = 0
+    model: str = ""
+    precision: str = ""
+    batches: Mapping[int, int] = field(default_factory=dict)
+    room: int | None = None
+    cameras: tuple[CameraStatus, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Give what goes over a pipe or HTTP."""
+        row = asdict(self)
+        row["cameras"] = [camera.as_json() for camera in self.cameras]
+        row["batches"] = {str(size): times for size, times in self.batches.items()}
+        return row
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> WorkerStatus:
+        """Read what `as_json` gave."""
+        return cls(
+            **{
+                **row,
+                "batches": {int(size): times for size, times in row.get("batches", {}).items()},
+                "cameras": tuple(CameraStatus.from_json(camera) for camera in row.get("cameras", ())),
+            }
+        )
