@@ -55,7 +55,7 @@ class StreetTrainer(DetectionTrainer):  # type: ignore[misc]
     distil = 0.0
     """Weight of the teacher in the loss."""
     teacher: Teacher | None = None
-    class_weight: Mapping[str, float] = {}  # noqa: RUF012 - read only
+    class_weight: Mapping[str, float] = {}
     """Weight of a class in the classification loss, where it is not 1."""
     threads = 2
 
@@ -237,8 +237,6 @@ def train_stage(
     trainer.threads = int(common.get("threads", 2))
     trainer.bf16 = bool(common.get("bf16", False))
     trainer.distil = float(stage.get("distil", common.get("distil", 0.0)))
-    trainer.class_weight = {
-        str(name): float(weight) for name, weight in stage.get("class_weight", {}).items()
-    }
+    trainer.class_weight = stage.get("class_weight", {})
     trainer.teacher = teacher_of(teacher) if trainer.distil else None
     trainer.train()
