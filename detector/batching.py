@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -62,6 +64,20 @@ class Batcher:
         # Twice what can run: enough that no worker waits for a camera, few enough that pictures stay fresh.
         self.room = 2 * backend.in_flight * backend.batch_max
         self._places = threading.BoundedSemaphore(self.room)
+        self._batches: Counter[int] = Counter()
+        self._infer_s = 0.0
+
+    @property
+    def batches(self) -> Counter[int]:
+        """How many pictures were computed at once: size to times, a copy."""
+        with self._lock:
+            return self._batches.copy()
+
+    @property
+    def infer_s(self) -> float:
+        """Seconds that the backend computed so far, summed over calls side by side."""
+        with self._lock:
+            return self._infer_s
 
     def submit(self, canvas: Image, finish: Finish) -> Pending:
         """Hand in one canvas, uint8 (h, w, 3); wait while `room` pictures are already on their way.
@@ -81,6 +97,11 @@ class Batcher:
         """Finish what is on its way, then stop."""
         self._workers.shutdown(wait=True)
 
+    def _count(self, pictures: int, seconds: float) -> None:
+        with self._lock:
+            self._batches[pictures] += 1
+            self._infer_s += seconds
+
     def _batch_for(self, shape: tuple[int, ...]) -> tuple[_Batch, Future[list[Detections]]]:
         if shape not in self._open:
             batch = _Batch(shape)
@@ -91,8 +112,10 @@ class Batcher:
         with self._lock:  # from here on the batch takes no more
             if batch.shape in self._open and self._open[batch.shape][0] is batch:
                 del self._open[batch.shape]
+        start = time.perf_counter()
         try:
             raws = self._backend.infer(np.stack([canvas for canvas, _ in batch.jobs]))
+            self._count(len(batch.jobs), time.perf_counter() - start)
             return [finish(raw) for (_, finish), raw in zip(batch.jobs, raws, strict=True)]
         finally:
             self._places.release(len(batch.jobs))

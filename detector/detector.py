@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from detector.backends.chip import adds_int8_exactly
 from detector.batching import Batcher, Pending
 from detector.decode import CANDIDATES_MAX, CANDIDATES_MAX_EVERY_CLASS, decode
 from detector.errors import WrongUse
-from detector.letterbox import Letterbox, letterbox
+from detector.letterbox import Letterbox, letterbox, plan
 from detector.nms import nms
 from detector.registry import resolve
 from detector.spec import ModelSpec
@@ -83,6 +83,16 @@ class Detector:
         """Name and version that go into reports: "street@1"."""
         return self.spec.ref
 
+    @property
+    def batches(self) -> Counter[int]:
+        """How many pictures were computed at once: size to times, a copy."""
+        return self._batcher.batches
+
+    @property
+    def infer_s(self) -> float:
+        """Seconds that the backend computed so far, summed over requests side by side."""
+        return self._batcher.infer_s
+
     def detect(self, image: Image, score_min: ScoreMin = None, *, every_class: bool = False) -> Detections:
         """Find things in one picture.
 
@@ -104,11 +114,47 @@ class Detector:
         Safe to call from many threads. `image` is not used any more when this returns.
         Args and Raises as `detect`.
         """
-        limits = self._limits(score_min)
         canvas, lies = letterbox(image, self.spec.side_px, self.spec.stride_px)
         if np.may_share_memory(canvas, image):
             canvas = canvas.copy()
+        return self.submit_canvas(canvas, lies, score_min, every_class=every_class)
+
+    def detect_canvas(
+        self, canvas: Image, lies: Letterbox, score_min: ScoreMin = None, *, every_class: bool = False
+    ) -> Detections:
+        """Find things in a picture that already lies on a canvas; the boxes are in pixels of its source.
+
+        Args and Raises as `submit_canvas` and `detect`.
+        """
+        return self.submit_canvas(canvas, lies, score_min, every_class=every_class).result()
+
+    def submit_canvas(
+        self, canvas: Image, lies: Letterbox, score_min: ScoreMin = None, *, every_class: bool = False
+    ) -> Pending:
+        """Begin to look at a picture that already lies on a canvas, such as a decoder or resizer wrote it.
+
+        The canvas is not copied: leave it alone until the boxes are there.
+
+        Args:
+            canvas: uint8 (h, w, 3) BGR, the border filled with `letterbox.PAD_VALUE`.
+            lies: where the picture lies on it, as `Detector.lies` or `letterbox.plan` give it.
+            score_min: as `detect`.
+            every_class: as `detect`.
+
+        Raises:
+            ValueError: `canvas` is of another type, or not of the size that `lies` says.
+        """
+        width, height = lies.canvas_wh
+        if canvas.dtype != np.uint8 or canvas.shape != (height, width, 3):
+            raise ValueError(
+                f"canvas: wanted uint8 ({height}, {width}, 3) BGR, got {canvas.dtype} {canvas.shape}"
+            )
+        limits = self._limits(score_min)
         return self._batcher.submit(canvas, partial(self._finish, lies, limits, every_class=every_class))
+
+    def lies(self, width: int, height: int) -> Letterbox:
+        """Say how a picture of `width` x `height` pixels lies on this model's canvas."""
+        return plan(width, height, self.spec.side_px, self.spec.stride_px)
 
     def stream(self, images: Iterable[Image], score_min: ScoreMin = None) -> Iterator[Detections]:
         """Give the boxes of each picture in order, while the next ones are on their way.

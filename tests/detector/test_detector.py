@@ -63,6 +63,28 @@ def test_boxes_are_in_the_pixels_of_the_source(detector):
     np.testing.assert_allclose(detector.detect(large).xyxy, [[3 * 192, 2 * 192, 4 * 192, 3 * 192]], atol=0.01)
 
 
+def test_a_canvas_gives_boxes_in_the_pixels_of_its_source(detector):
+    lies = detector.lies(1920, 1080)
+    assert lies.canvas_wh == (320, 192)
+    canvas = street(("green", 3, 2))
+    before = detector.batches
+    found = detector.detect_canvas(canvas, lies)
+    np.testing.assert_allclose(
+        found.xyxy, lies.to_source(np.array([[96, 64, 128, 96]], np.float32)), atol=0.01
+    )
+    assert detector.submit_canvas(canvas, lies, 0.5).result(10).xyxy.tolist() == found.xyxy.tolist()
+    assert detector.batches - before == {1: 2}
+    assert detector.infer_s > 0
+
+
+@pytest.mark.parametrize(
+    "canvas", [np.zeros((192, 352, 3), np.uint8), np.zeros((192, 320, 3)), np.zeros((192, 320), np.uint8)]
+)
+def test_a_canvas_of_another_size_than_its_letterbox_says(canvas, detector):
+    with pytest.raises(ValueError, match=r"canvas: wanted uint8 \(192, 320, 3\) BGR, got"):
+        detector.submit_canvas(canvas, detector.lies(640, 360))
+
+
 def test_boxes_that_lie_in_the_border_are_dropped(detector):
     # 320 x 20: the canvas has 12 grey rows; at a threshold below their grey nothing may come from them alone.
     found = detector.detect(np.zeros((20, 320, 3), np.uint8), score_min=0.001)
