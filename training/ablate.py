@@ -26,7 +26,7 @@ from detector.errors import WrongUse
 from training.evaluation.lists import look_at_list, look_at_lists
 from training.evaluation.measure import score_lists
 from training.labels import load_taxonomy
-from training.stages import read_config
+from training.stages import read_config, rendered_sets
 from training.yolo_data import read_data_set
 
 SIDE_PX = 640
@@ -61,6 +61,8 @@ def configs_of(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 def ablate(config_path: Path, bases: Path, data_root: Path, work: Path, val_scenes: Path | None) -> Path:
     """Train and measure every run of the config; give the path of the result, ablations.json.
 
+    Beside it lies learning_curve.json.
+
     Raises:
         WrongUse: the config is none, or has no [[run]].
     """
@@ -75,6 +77,8 @@ def ablate(config_path: Path, bases: Path, data_root: Path, work: Path, val_scen
             continue
         rows.append(_one(run, config, bases / run.get("base", document["base"]), data_root, work, val_scenes))
         target.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    curve = learning_curve(document, work)
+    target.with_name("learning_curve.json").write_text(json.dumps(curve, indent=1) + "\n", encoding="utf-8")
     return target
 
 
@@ -129,6 +133,27 @@ def measure(
         "classes": classes,
         "map50": round(sum(row["ap50"] for row in classes.values()) / len(classes), 4),
     }
+
+
+def learning_curve(document: Mapping[str, Any], work: Path) -> list[dict[str, Any]]:
+    """Give AP50 by number of real pictures, from the runs that the config's [learning] names.
+
+    These runs take the same number of steps, so that only the pictures differ.
+    """
+    rows = json.loads((work / str(document["name"]) / "ablations.json").read_text(encoding="utf-8"))
+    found = {row["name"]: row for row in rows}
+    rendered = rendered_sets(document)
+    points = []
+    for run, config in zip(document["run"], configs_of(document), strict=True):
+        if run["name"] not in document.get("learning", {}).get("runs", ()) or run["name"] not in found:
+            continue
+        lines = (work / config["name"] / f"train-{config['stage'][0]['name']}.txt").read_text().splitlines()
+        pictures = len({line for line in lines if line.split("/")[2] not in rendered})
+        points += [
+            {"pictures": pictures, "class": name, "ap50": row["ap50"]}
+            for name, row in found[run["name"]]["classes"].items()
+        ]
+    return points
 
 
 def _link_set(built: Path, run: Path) -> None:

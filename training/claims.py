@@ -16,6 +16,7 @@ from detector.types import Image
 from training.evaluate import read_picture
 from training.evaluation.lists import ValList, look_at_list, look_at_lists
 from training.evaluation.measure import score_lists
+from training.evaluation.slices import SamePlaces
 from training.importers.street import Boxes, read_added
 from training.labels import CLASSES_FILE, Taxonomy, load_taxonomy
 from training.metrics import EVERY_CLASS, LabelledPicture
@@ -23,6 +24,15 @@ from training.yolo_data import read_data_set, xyxy_px
 
 REPOSITORY = CLASSES_FILE.parent.parent
 NO_BOXES: Boxes = np.zeros((0, 5))
+
+
+def same_places_of(config: Mapping[str, Any]) -> SamePlaces:
+    """Give the val pictures that, as the training config's list says, show a place of a train picture."""
+    path = config["data"].get("same_places")
+    if path is None:
+        return frozenset()
+    with (REPOSITORY / path).open(newline="", encoding="utf-8") as file:
+        return frozenset((row["set"], row["val"]) for row in csv.DictReader(file))
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,9 @@ def _start(metrics: Mapping[str, Any]) -> str:
     start = metrics.get("start", {})
     if not start.get("start"):
         return ""
+    averaged = "".join(f", {share:.0%} {name}" for name, share in start.get("start_average", {}).items())
     share = f", {start['start_blend']:.0%} of the base blended in" if "start_blend" in start else ""
-    return f"; it began with the weights of {start['start']}{share}"
+    return f"; it began with the weights of {start['start']}{averaged}{share}"
 
 
 def _labels(dataset: Mapping[str, Any]) -> str:

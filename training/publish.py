@@ -25,7 +25,14 @@ from detector.errors import Failure, WrongUse
 from detector.registry import models_root, resolve
 from detector.spec import ModelSpec, Stored
 from training.card import card
-from training.claims import ValSets, count_alarms, look_alike_files, score_completed, val_sets_of
+from training.claims import (
+    ValSets,
+    count_alarms,
+    look_alike_files,
+    same_places_of,
+    score_completed,
+    val_sets_of,
+)
 from training.evaluation.lists import ValList, look_at_lists
 from training.evaluation.measure import BOOTSTRAP_ROUNDS, measure_model, score_lists, score_min_of
 from training.evaluation.thresholds import FEW_BOXES
@@ -45,6 +52,7 @@ CLASS_DROP_MAX = 0.01
 """Of AP50: what INT8 may cost a class with FEW_BOXES boxes and more and still be what runs by default."""
 SCORE_MIN_UNSCORED = 0.25
 """Threshold of a class that no val list labels."""
+STARTS = ("start", "start_average", "start_blend")
 REPORTS = {"ablations": "ablations.json", "learning_curve": "learning_curve.json"}
 """Files of a run that go into metrics.json and the card as they are, where they are there."""
 
@@ -160,7 +168,7 @@ def _fill(folder: Path, request: Request, version: int) -> None:
     precision = _default_precision(request.precision, forms, quantised, taxonomy)
     lists = forms["int8"] if precision == "int8" else forms["onnx"]
 
-    parts = measure_model(lists, taxonomy)
+    parts = measure_model(lists, taxonomy, same_places=same_places_of(config))
     spec = draft.spec(score_min_of(parts), precision)
     metrics = {
         "model": spec.ref,
@@ -176,7 +184,11 @@ def _fill(folder: Path, request: Request, version: int) -> None:
         "base": _compare_with_base(request.base, lists, taxonomy, request.data_root),
         "completed": _completed(lists, taxonomy, config),
         "look_alikes": _look_alikes(spec, sets, config, draft.dataset),
-        "start": {key: config["train"][key] for key in ("start", "start_blend") if key in config["train"]},
+        "start": {
+            key: config["train"][key]
+            for key in ("start", "start_average", "start_blend")
+            if key in config["train"]
+        },
         "stages": json.loads((request.run / "history.json").read_text(encoding="utf-8")),
         "parity": asdict(_parity(slim, folder, lists)),
         "forms": compare_forms(forms, taxonomy),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,24 @@ def test_a_file_without_runs_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(WrongUse, match=r"has no \[\[run\]\]"):
         ablate.ablate(path, tmp_path, tmp_path, tmp_path, None)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_learning_curve_counts_every_real_picture_once(tmp_path: Path) -> None:
+    document = read_config(CONFIG)
+    names = document["learning"]["runs"]
+    assert set(names) <= {run["name"] for run in document["run"]}
+    rows = []
+    for run, config in zip(document["run"], ablate.configs_of(document), strict=True):
+        if run["name"] not in names[-2:]:
+            continue
+        rows.append({"name": run["name"], "classes": {"bin": {"ap50": 0.5}}})
+        folder = tmp_path / config["name"]
+        folder.mkdir()
+        count = 3 if run["name"] == names[-1] else 2
+        real = [f"./images/coco_mini/{number}.jpg" for number in range(count)]
+        lines = [*real, *real, "./images/wires_train/1.jpg"]
+        (folder / f"train-{config['stage'][0]['name']}.txt").write_text("\n".join(lines))
+    (tmp_path / document["name"]).mkdir()
+    (tmp_path / document["name"] / "ablations.json").write_text(json.dumps(rows))
+    points = ablate.learning_curve(document, tmp_path)
+    assert sorted(point["pictures"] for point in points) == [2, 3]

@@ -16,7 +16,7 @@ from training.evaluation.calibration import measure_calibration
 from training.evaluation.confusion import measure_confusion
 from training.evaluation.intervals import ap_interval, precision_interval, recall_interval
 from training.evaluation.lists import ValList
-from training.evaluation.slices import measure_slices
+from training.evaluation.slices import SamePlaces, measure_slices
 from training.evaluation.thresholds import PRECISION_MIN, Threshold, choose, operating_points
 from training.labels import Taxonomy
 from training.metrics import ClassScore, draws, score_classes
@@ -29,6 +29,7 @@ def measure_model(
     taxonomy: Taxonomy,
     score_min: Mapping[str, float] | None = None,
     rounds: int = BOOTSTRAP_ROUNDS,
+    same_places: SamePlaces = frozenset(),
 ) -> dict[str, Any]:
     """Give the parts of metrics.json that speak of accuracy.
 
@@ -37,6 +38,7 @@ def measure_model(
         taxonomy: the project's classes.
         score_min: thresholds of a model that has them; None chooses them (`training.evaluation.thresholds`).
         rounds: of the bootstrap.
+        same_places: val pictures whose place is in train too, for a slice of their own.
 
     Returns:
         decoding: how places of the network were read for average precision.
@@ -64,7 +66,7 @@ def measure_model(
             for name in ranked
         },
         "operating_points": operating_points(at_work),
-        "slices": measure_slices(lists, taxonomy, limits, rounds),
+        "slices": measure_slices(lists, taxonomy, limits, rounds, same_places),
         "calibration": measure_calibration(at_work),
         "confusion": measure_confusion(lists, taxonomy, limits),
     }

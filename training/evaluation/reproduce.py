@@ -17,7 +17,7 @@ from typing import Any
 from detector.detector import Detector
 from detector.errors import Failure
 from detector.spec import ModelSpec
-from training.claims import count_alarms, look_alike_files, only, score_completed, val_sets_of
+from training.claims import count_alarms, look_alike_files, only, same_places_of, score_completed, val_sets_of
 from training.evaluation.lists import BEST_CLASS, EVERY_CLASS, ValList, look_at_list, look_at_lists
 from training.evaluation.measure import BOOTSTRAP_ROUNDS, measure_model, score_lists
 from training.evaluation.thresholds import choose
@@ -182,7 +182,8 @@ def _compare_parts(
 ) -> None:
     limits = {name: row["score_min"] for name, row in metrics["classes"].items()}
     looked = {entry.folder for entry in lists}
-    parts = measure_model(lists, taxonomy, limits, metrics.get("bootstrap_rounds", BOOTSTRAP_ROUNDS))
+    rounds = metrics.get("bootstrap_rounds", BOOTSTRAP_ROUNDS)
+    parts = measure_model(lists, taxonomy, limits, rounds, same_places_of(config))
     whole = [name for name, row in metrics["classes"].items() if looked.issuperset(row["sets"])]
     for name in whole:
         stated = metrics["classes"][name]

@@ -5,6 +5,7 @@ height  by height of the box in pixels
 light   bright or dark: mean luminance of the picture from DARK_BELOW on, or below. It stands for day and
         night where no clock was recorded; a picture in deep shade counts as dark.
 set     by source
+place   whether a train picture shows the same place; only of sets in which that is known of some picture
 """
 
 from __future__ import annotations
@@ -36,10 +37,16 @@ HEIGHTS = (
 )
 
 Row = dict[str, Any]
+SamePlaces = frozenset[tuple[str, str]]
+"""(set, file name) of val pictures whose place a train picture shows too."""
 
 
 def measure_slices(
-    lists: Sequence[ValList], taxonomy: Taxonomy, score_min: Mapping[str, float], rounds: int = 1000
+    lists: Sequence[ValList],
+    taxonomy: Taxonomy,
+    score_min: Mapping[str, float],
+    rounds: int = 1000,
+    same_places: SamePlaces = frozenset(),
 ) -> dict[str, dict[str, dict[str, Row]]]:
     """Give slice -> value -> class -> {n, ap50, ap50_low, ap50_high, recall, recall_low, recall_high}.
 
@@ -50,20 +57,23 @@ def measure_slices(
         taxonomy: the project's classes.
         score_min: operating threshold of each class, for recall; other classes are left out.
         rounds: of the bootstrap.
+        same_places: pictures for the slice "place".
     """
     slices: dict[str, dict[str, dict[str, Row]]] = {}
     for label, name in enumerate(taxonomy.names):
         carrying = [entry for entry in lists if name in entry.carried]
         if name not in score_min or not carrying:
             continue
-        for (kind, value), (ranked, at_work) in _parts(carrying, label).items():
+        for (kind, value), (ranked, at_work) in _parts(carrying, label, same_places).items():
             part = slices.setdefault(kind, {}).setdefault(value, {})
             if ranked.labelled.sum():
                 part[name] = _row(ranked, at_work, score_min[name], rounds)
     return slices
 
 
-def _parts(lists: Sequence[ValList], label: int) -> dict[tuple[str, str], tuple[Matches, Matches]]:
+def _parts(
+    lists: Sequence[ValList], label: int, same_places: SamePlaces
+) -> dict[tuple[str, str], tuple[Matches, Matches]]:
     """Give (slice, value) -> the matches of one class: of all boxes, and as at work."""
     pictures = [picture for entry in lists for picture in entry.pictures]
     at_work = [picture for entry in lists for picture in entry.at_work]
@@ -72,17 +82,23 @@ def _parts(lists: Sequence[ValList], label: int) -> dict[tuple[str, str], tuple[
         both = zip(sizes, match(pictures, label, sizes), match(at_work, label, sizes), strict=True)
         parts |= {(kind, one.name): (ranked, working) for one, ranked, working in both}
     (ranked,), (working,) = match(pictures, label), match(at_work, label)
-    for (kind, value), chosen in _groups(lists).items():
+    for (kind, value), chosen in _groups(lists, same_places).items():
         parts[kind, value] = ranked.of(chosen), working.of(chosen)
     return parts
 
 
-def _groups(lists: Sequence[ValList]) -> dict[tuple[str, str], npt.NDArray[np.int64]]:
+def _groups(
+    lists: Sequence[ValList], same_places: SamePlaces = frozenset()
+) -> dict[tuple[str, str], npt.NDArray[np.int64]]:
     """Give (slice, value) -> numbers of the pictures of all lists that belong."""
     light = np.array([value for entry in lists for value in entry.light])
     folder = np.array([entry.folder for entry in lists for _ in entry.files])
     groups = {("light", "bright"): light >= DARK_BELOW, ("light", "dark"): light < DARK_BELOW}
     groups |= {("set", entry.folder): folder == entry.folder for entry in lists}
+    again = np.array([(entry.folder, file.name) in same_places for entry in lists for file in entry.files])
+    if again.any():
+        known = np.isin(folder, folder[again])
+        groups |= {("place", "in train too"): again, ("place", "in val only"): known & ~again}
     return {key: np.flatnonzero(belongs) for key, belongs in groups.items()}
 
 

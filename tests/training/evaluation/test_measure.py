@@ -87,6 +87,17 @@ def test_slices_are_the_figures_of_their_pictures_and_boxes(lists, taxonomy):
     assert "garbage" not in slices["set"]["streets"]  # nobody labelled it there
 
 
+def test_pictures_of_places_seen_in_training_are_a_slice_of_their_own(lists, taxonomy):
+    first = lists[0]
+    again = frozenset({(first.folder, first.files[0].name)})
+    slices = measure_slices(lists, taxonomy, {"bin": 0.3}, 50, again)
+    bins = taxonomy.names.index("bin")
+    seen = {value: rows["bin"]["n"] for value, rows in slices["place"].items() if "bin" in rows}
+    of_first = [int((picture.truth_class == bins).sum()) for picture in first.pictures]
+    assert seen.get("in train too", 0) == of_first[0]
+    assert seen.get("in val only", 0) == sum(of_first[1:])  # the other set knows nothing of places
+
+
 def matches_of(rows, labelled):
     score, hit = (np.array(column) for column in zip(*rows, strict=True))
     return Matches(np.arange(len(rows)) % len(labelled), score, hit.astype(bool), np.array(labelled))
