@@ -215,10 +215,19 @@ def _slices(metrics: Metrics) -> str:
     return f"""## Slices
 
 AP50 and, in brackets, boxes; intervals and recall are in metrics.json. `light` is the picture's mean luminance, which stands
-for day and night where no clock was recorded.
+for day and night where no clock was recorded.{_of_places(slices)}
 
 {(chr(10) * 2).join(parts)}
 """
+
+
+def _of_places(slices: Mapping[str, Any]) -> str:
+    if "place" not in slices:
+        return ""
+    return (
+        " `place` tells val pictures apart whose street corner a train picture shows too (of the sets in which that was looked "
+        "for): a figure that is better there is partly memory."
+    )
 
 
 def _calibration(metrics: Metrics) -> str:

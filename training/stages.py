@@ -9,7 +9,7 @@ import csv
 import json
 import random
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ def list_of_stage(stage: dict[str, Any], data_yaml: Path, rendered: Sequence[str
     return target
 
 
-def rendered_sets(config: dict[str, Any]) -> tuple[str, ...]:
+def rendered_sets(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Give the folders of the sets that were rendered, not photographed."""
     return tuple(str(entry["folder"]) for entry in config["data"]["set"] if entry.get("rendered"))
 
