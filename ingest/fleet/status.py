@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -87,11 +87,11 @@ class CameraStatus:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> CameraStatus:
-        """Read what `as_json` gave."""
+        """Read what `as_json` gave; what a newer version says besides is left out."""
         at, size = row.get("last_frame_at"), row.get("size_px")
         return cls(
             **{
-                **row,
+                **_known(cls, row),
                 "state": CameraState(row["state"]),
                 "last_frame_at": None if at is None else datetime.fromisoformat(at),
                 "size_px": None if size is None else (int(size[0]), int(size[1])),
@@ -112,6 +112,8 @@ class WorkerStatus:
         batches: how many pictures the detector took at once: size -> times.
         room: how many more cameras of the average cost fit; None before it is known.
         cameras: its cameras.
+        outbox_pending: reports and ends that the API has not taken yet. outbox_age_s: age of the oldest of
+            them, seconds; 0 where there is none. outbox_dead: those that the API refused for good.
     """
 
     worker: str
@@ -125,6 +127,9 @@ class WorkerStatus:
     batches: Mapping[int, int] = field(default_factory=dict)
     room: int | None = None
     cameras: tuple[CameraStatus, ...] = ()
+    outbox_pending: int = 0
+    outbox_age_s: float = 0.0
+    outbox_dead: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Give what goes over a pipe or HTTP."""
@@ -135,11 +140,15 @@ class WorkerStatus:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> WorkerStatus:
-        """Read what `as_json` gave."""
+        """Read what `as_json` gave; what a newer version says besides is left out."""
         return cls(
             **{
-                **row,
+                **_known(cls, row),
                 "batches": {int(size): times for size, times in row.get("batches", {}).items()},
                 "cameras": tuple(CameraStatus.from_json(camera) for camera in row.get("cameras", ())),
             }
         )
+
+
+def _known(kind: type, row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in (known.name for known in fields(kind)) if name in row}
