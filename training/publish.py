@@ -156,7 +156,7 @@ def _fill(folder: Path, request: Request, version: int) -> None:
 
     slim = folder.with_name("street.pt")  # exported from, compared with, not published
     labels, parameters = _write_weights(request.weights, slim, folder)
-    draft = Draft(folder, request.name, version, labels, str(config["name"]))
+    draft = Draft(folder, request.name, version, labels, str(config.get("dataset", config["name"])))
     spec = draft.spec({})
     forms = {
         "checkpoint": sets.look(spec, taxonomy, "ultralytics"),
