@@ -72,6 +72,11 @@ CLAIM = f"""SELECT {COLUMNS} FROM letter
 UNDERWAY = """SELECT count(*) FROM letter
     WHERE state = 'pending' AND NOT (kind = 'ended' AND EXISTS (SELECT 1 FROM letter r
         WHERE r.report_id = letter.report_id AND r.kind = 'report' AND r.state = 'dead'))"""
+# What was refused was never a case; it is reported again.
+REPORTS_OF = """SELECT body, EXISTS (SELECT 1 FROM letter e
+        WHERE e.report_id = letter.report_id AND e.kind = 'ended')
+    FROM letter WHERE kind = 'report' AND state <> 'dead' AND json_extract(body, '$.source_id') = ?
+    ORDER BY id DESC LIMIT ?"""
 INSERT_FILE = "INSERT INTO file (letter_id, sha256, path, media_type, sealed) VALUES (?, ?, ?, ?, ?)"
 FAR_S = 7200.0
 """A time further ahead than any pause we make: the clock was set back meanwhile, so it does not count."""
@@ -188,6 +193,19 @@ class Outbox:
     def pending(self) -> list[Letter]:
         """Give the letters that are still to be sent, oldest first."""
         return self._letters("pending")
+
+    def open_reports(self, source_id: str, newest: int = 200) -> tuple[list[dict[str, Any]], set[str]]:
+        """Give a camera's reports (as JSON) whose end was not put yet, and the ids of those whose end was.
+
+        Args:
+            source_id: the camera.
+            newest: at most so many of each.
+        """
+        with self._lock:
+            rows = self._db.execute(REPORTS_OF, (source_id, newest)).fetchall()
+        bodies = [(json.loads(body), bool(ended)) for body, ended in rows]
+        over = {str(report["report_id"]) for report, ended in bodies if ended}
+        return [report for report, ended in bodies if not ended], over
 
     def dead(self) -> list[Letter]:
         """Give the letters that were refused, with the reason."""

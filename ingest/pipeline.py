@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -40,12 +40,13 @@ HELD_MAX = 50
 
 @dataclass(slots=True)
 class Summary:
-    """What one run did: frames analysed, events by phase, the frames' time span."""
+    """What one run did: frames analysed, events by phase, confirmed ones by kind, the frames' time span."""
 
     frames: int = 0
     pre_alarms: int = 0
     confirmed: int = 0
     ended: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
     first_at: datetime | None = None
     last_at: datetime | None = None
 
@@ -194,6 +195,7 @@ class Pipeline:
             return
         self.parts.outbox.put(report_of(self.parts, held.event, held.wh, refs))
         self.summary.confirmed += 1
+        self.summary.kinds[held.event.kind.value] += 1
 
     def _keep_end(self, event: Event, refs: tuple[EvidenceRef, ...]) -> None:
         self.parts.outbox.put_end(

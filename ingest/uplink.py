@@ -36,12 +36,16 @@ class Uplink:
         data: folder; the spool lies in its `outbox/`.
         url: address of the API. token: its bearer token, "" for none.
         on_case: takes the Case JSON that the API answered.
+        sends: False only keeps reports; another process over the same folder sends them.
     """
 
-    def __init__(self, data: Path, url: str, token: str, on_case: Callable[[Json], None]) -> None:
+    def __init__(
+        self, data: Path, url: str, token: str, on_case: Callable[[Json], None], *, sends: bool = True
+    ) -> None:
         self.client = ApiClient(url, token or None)
         self.writer = EvidenceWriter(data / "outbox" / "evidence")
-        self.outbox = Outbox(data / "outbox" / "outbox.db", self.client, self.writer.path_of)
+        sender = self.client if sends else None
+        self.outbox = Outbox(data / "outbox" / "outbox.db", sender, self.writer.path_of)
         self.cases: list[Json] = []
         self._seen: set[str] = set()
         self._url = url
@@ -79,12 +83,19 @@ class Uplink:
             self._on_case(case)
 
     def known(self, source_id: str) -> list[Json]:
-        """Give the open cases of a camera, so that a restart reports nothing twice; none if unknown."""
+        """Give the open cases of a camera, so that a restart reports nothing twice.
+
+        The spool knows what is on its way or was sent from this machine, also while the API is not there; the
+        API knows what others sent.
+        """
+        kept, over = self.outbox.open_reports(source_id)
         try:
-            return self.client.open_cases(source_id)
+            cases = self.client.open_cases(source_id)
         except (TryLater, Refused) as reason:
             log.warning("%s: which cases are open could not be asked: %s", source_id, reason)
-            return []
+            cases = []
+        known = {str(case["report_id"]): case for case in (*kept, *cases)}
+        return [case for report_id, case in known.items() if report_id not in over]
 
     def drain(self, flush_s: float = FLUSH_S) -> list[Json]:
         """Wait until every report is at the API; give all cases of this run.

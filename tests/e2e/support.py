@@ -83,7 +83,7 @@ def write_scripted_model(folder, pictures, wh=(320, 192), labels=("person", "car
         str(number): [{"label": label, "score": score, "xyxy": list(xyxy)} for label, score, xyxy in found]
         for number, found in pictures.items()
     }
-    script = json.dumps({"width": wh[0], "height": wh[1], "pictures": {**boxes, "*": []}})
+    script = json.dumps({"width": wh[0], "height": wh[1], "pictures": {"*": [], **boxes}})
     (folder / "script.json").write_text(script, encoding="utf-8")
     digest = hashlib.sha256(script.encode()).hexdigest()
     (folder / "model.toml").write_text(

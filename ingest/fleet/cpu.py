@@ -1,0 +1,70 @@
+"""CPU time of threads, as the kernel counts it: what a camera costs is measured, not guessed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+PER_THREAD_CLOCK = 6
+"""Linux' CPUCLOCK_PERTHREAD | CPUCLOCK_SCHED: makes a clock of a thread's number."""
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+
+
+def thread_cpu_s(native_id: int) -> float | None:
+    """Give the CPU seconds of a thread of this process; None when it has ended or the system does not tell.
+
+    Args:
+        native_id: the kernel's number, `threading.Thread.native_id`.
+    """
+    if sys.platform != "linux":
+        return None
+    try:
+        return time.clock_gettime((~native_id << 3) | PER_THREAD_CLOCK)
+    except OSError:
+        return None
+
+
+def camera_threads(camera_id: str) -> list[int]:
+    """Give the kernel's numbers of a camera's threads: those named "<what> <camera id>"."""
+    return [
+        thread.native_id
+        for thread in threading.enumerate()
+        if thread.native_id is not None and thread.name.partition(" ")[2] == camera_id
+    ]
+
+
+class ThreadMeter:
+    """CPU seconds of one camera's threads, those included that have ended since they were last looked at."""
+
+    def __init__(self, camera_id: str) -> None:
+        self._camera_id = camera_id
+        self._seen: dict[int, float] = {}
+        self._ended_s = 0.0
+
+    def read(self) -> float:
+        """Give the sum so far, in seconds; never less than before."""
+        now = {native_id: thread_cpu_s(native_id) for native_id in camera_threads(self._camera_id)}
+        alive = {native_id: seconds for native_id, seconds in now.items() if seconds is not None}
+        for native_id, before in self._seen.items():
+            if native_id not in alive or alive[native_id] < before:  # ended, or its number was given away
+                self._ended_s += before
+        self._seen = alive
+        return self._ended_s + sum(alive.values())
+
+
+def rss_bytes() -> int:
+    """Give the resident memory of this process; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * PAGE_BYTES
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def usable_cores() -> list[int]:
+    """Give the CPU cores that this process may use, by number."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))

@@ -1,0 +1,223 @@
+"""Cameras of one process: a thread for each, one detector per model version, one way to the API."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from detector.backends import Precision
+from detector.detector import Detector
+from detector.errors import WrongUse
+from detector.registry import resolve
+from ingest.fleet.cpu import rss_bytes, usable_cores
+from ingest.fleet.status import CameraStatus, WorkerStatus
+from ingest.fleet.tally import Rates
+from ingest.fleet.watched import STOP_S, Surroundings, WatchedCamera
+from ingest.site import Camera, Site
+from ingest.uplink import Uplink
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSettings:
+    """What the command line said, for all cameras of a group; goes to other processes, so plain values only.
+
+    Args:
+        model: name@version or name@alias in place of the cameras' own.
+        backend, precision: of the detector. threads: CPU threads of each; None: all this process may use.
+        gate: which frames are analysed.
+        sends: post reports from this process. Without, they are kept on the disk for another process that
+            has an `Uplink` over the same folder, as the supervisor on this machine does.
+    """
+
+    model: str | None = None
+    backend: str = "openvino"
+    precision: Precision | None = None
+    threads: int | None = None
+    gate: str = "every"
+    sends: bool = True
+
+
+class CameraGroup:
+    """Watch many cameras in this process. A context manager; cameras come and go while it runs.
+
+    A camera that fails is tried again after a pause (2 s, doubled up to a minute); the others do not notice.
+
+    Args:
+        site: for its name and time zone; its cameras are not watched until they are added.
+        settings: see `GroupSettings`.
+        data: folder; the spool lies in its `outbox/`.
+        api_url: address of the API. token: its bearer token, "" for none.
+        worker: name in status; None: "host:pid".
+        on_case: takes the Case JSON of every report that this process sent; called from one thread.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        settings: GroupSettings,
+        data: Path,
+        api_url: str,
+        token: str = "",
+        worker: str | None = None,
+        on_case: Callable[[Json], None] = lambda _: None,
+    ) -> None:
+        self.worker = worker or f"{socket.gethostname()}:{os.getpid()}"
+        self._settings = settings
+        self._detectors = Detectors(settings)
+        self._uplink = Uplink(data, api_url, token, on_case, sends=settings.sends)
+        self._around = Surroundings(site, self.worker, settings.gate, self._detectors.of_camera, self._uplink)
+        self._cameras: dict[str, WatchedCamera] = {}
+        self._lock = threading.RLock()
+        self._rates = Rates()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(self._detectors)
+        self._stack.enter_context(self._uplink)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def add(self, camera: Camera) -> None:
+        """Begin to watch a camera; returns at once.
+
+        Raises:
+            WrongUse: one of this id is watched already.
+        """
+        with self._lock:
+            if camera.id in self._cameras:
+                raise WrongUse(f"camera '{camera.id}' is watched already; change it or remove it first.")
+            watched = WatchedCamera(camera, self._around)
+            self._cameras[camera.id] = watched
+        watched.start()
+
+    def change(self, camera: Camera) -> None:
+        """Watch a camera with other settings, counting from 0 again; one that is not there is added."""
+        with self._lock:
+            same = camera.id in self._cameras and self._cameras[camera.id].camera == camera
+        if not same:
+            self.remove(camera.id)
+            self.add(camera)
+
+    def remove(self, camera_id: str) -> bool:
+        """Stop watching a camera; False: there was none of this id."""
+        with self._lock:
+            watched = self._cameras.pop(camera_id, None)
+        if watched is not None and not watched.stop():
+            log.warning(
+                "%s: its thread did not end in %.0f s; it ends when its read returns", camera_id, STOP_S
+            )
+        return watched is not None
+
+    def set_rates(self, fps: Mapping[str, float]) -> None:
+        """Analyse these cameras at these rates (frames per second); unknown ids are passed over."""
+        for watched in self._watched():
+            if watched.camera.id in fps:
+                watched.set_rate(fps[watched.camera.id])
+
+    def cameras(self) -> tuple[str, ...]:
+        """Give the ids of the cameras."""
+        return tuple(watched.camera.id for watched in self._watched())
+
+    def status(self) -> WorkerStatus:
+        """Say how this process and its cameras are doing."""
+        rates = self._rates.note(time.monotonic(), {"cpu": time.process_time()})
+        batches, refs = self._detectors.counted()
+        return WorkerStatus(
+            worker=self.worker,
+            alive=True,
+            cores=float(len(usable_cores())),
+            cpu_share=rates["cpu"],
+            rss_bytes=rss_bytes(),
+            model=", ".join(refs),
+            precision=self._settings.precision or "",
+            batches=dict(batches),
+            cameras=self._statuses(),
+        )
+
+    def _statuses(self) -> tuple[CameraStatus, ...]:
+        return tuple(watched.status() for watched in self._watched())
+
+    def close(self) -> None:
+        """Stop all cameras, then let go of detectors and spool; a second call does nothing."""
+        with self._lock:
+            cameras, self._cameras = list(self._cameras.values()), {}
+        _stop_all(cameras)
+        self._stack.close()
+
+    def _watched(self) -> list[WatchedCamera]:
+        with self._lock:
+            return list(self._cameras.values())
+
+
+def _stop_all(cameras: Iterable[WatchedCamera]) -> None:
+    cameras = list(cameras)
+    for camera in cameras:
+        camera.ask_to_stop()
+    until = time.monotonic() + STOP_S
+    for camera in cameras:
+        camera.stop(max(0.0, until - time.monotonic()))
+
+
+class Detectors:
+    """The detectors of a process: one per version, however many aliases lead to it, opened when needed."""
+
+    def __init__(self, settings: GroupSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._open: dict[tuple[Path, str], Detector] = {}
+
+    def of_camera(self, model: str) -> Detector:
+        """Give the detector for a camera's model, or for the one that stands for all.
+
+        Raises:
+            WrongUse, Failure: as `detector.Detector` and `detector.registry.resolve`.
+        """
+        spec = resolve(self._settings.model or model)
+        key = (spec.folder, spec.ref)
+        with self._lock:
+            if key not in self._open:
+                settings = self._settings
+                log.info("%s is %s", self._settings.model or model, spec.ref)
+                self._open[key] = Detector(
+                    spec, settings.backend, settings.threads, settings.precision, hint="throughput"
+                )
+            return self._open[key]
+
+    def counted(self) -> tuple[Counter[int], list[str]]:
+        """Give how many pictures were taken at once, by size of the batch, and the versions that are open."""
+        detectors = list(
+            self._open.values()
+        )  # without the lock: a model being loaded must not hold up status
+        batches: Counter[int] = Counter()
+        for detector in detectors:
+            batches.update(detector.batches)
+        return batches, sorted(detector.model_ref for detector in detectors)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            opened, self._open = list(self._open.values()), {}
+        for detector in opened:
+            detector.close()

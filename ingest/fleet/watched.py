@@ -1,0 +1,205 @@
+"""One camera of a group: its thread, its repeated attempts, and how it is doing."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from detector.detector import Detector
+from detector.errors import Failure
+from ingest.fleet.cpu import ThreadMeter
+from ingest.fleet.health import Look, judge
+from ingest.fleet.status import CameraState, CameraStatus
+from ingest.fleet.tally import Rates, Tally
+from ingest.gate import open_gate
+from ingest.pipeline import Pipeline, assemble
+from ingest.site import Camera, Site
+from ingest.sources import Source, SourceSettings, open_source
+from ingest.uplink import Uplink
+
+log = logging.getLogger(__name__)
+
+BACKOFF_S = (2.0, 60.0)
+"""First and longest pause before a camera that failed is tried again; doubled each time."""
+HEALTHY_S = 60.0
+"""A camera that ran for so long starts with the shortest pause again."""
+STOP_S = 10.0
+"""How long a camera's thread may take to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the cameras of a group share.
+
+    Args:
+        site: for names and the time zone.
+        worker: who watches, for status.
+        gate: kind of the gate.
+        detector: gives the detector of a model's name, opened when it is first asked for.
+        uplink: where evidence and reports go.
+    """
+
+    site: Site
+    worker: str
+    gate: str
+    detector: Callable[[str], Detector]
+    uplink: Uplink
+
+
+class WatchedCamera:
+    """Watch one camera from a thread until `stop`; one that fails is tried again."""
+
+    def __init__(self, camera: Camera, around: Surroundings) -> None:
+        self.camera = camera
+        self.fps_wanted = camera.fps
+        self._around = around
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._state = CameraState.STARTING
+        self._fault = ""
+        self._source: Source | None = None
+        self._pipeline: Pipeline | None = None
+        self._past = Tally()
+        self._rates = Rates()
+        self._meter = ThreadMeter(camera.id)
+        self._look = Look(time.monotonic())
+        self._thread = threading.Thread(target=self._run, name=f"camera {camera.id}", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def ask_to_stop(self) -> None:
+        """End soon; returns at once."""
+        self._stop.set()
+        with self._lock:
+            source = self._source
+        if source is not None:
+            source.stop()
+
+    def stop(self, timeout_s: float = STOP_S) -> bool:
+        """End, and wait for it; False: the thread still hangs in something."""
+        self.ask_to_stop()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def set_rate(self, fps: float) -> None:
+        """Analyse so many frames per second from now on."""
+        self.fps_wanted = fps
+
+    # -- the camera's thread --
+
+    def _run(self) -> None:
+        pause_s = BACKOFF_S[0]
+        while not self._stop.is_set():
+            began = time.monotonic()
+            try:
+                self._watch()
+            except Failure as failure:
+                self._fail(str(failure))
+            except Exception as error:  # a camera's loop: whatever broke, the others go on
+                log.debug("camera %s", self.camera.id, exc_info=True)
+                self._fail(f"its pipeline broke ({type(error).__name__}: {error}); it is tried again.")
+            if self._state is CameraState.ENDED:
+                return
+            if time.monotonic() - began > HEALTHY_S:
+                pause_s = BACKOFF_S[0]
+            self._stop.wait(pause_s)
+            pause_s = min(BACKOFF_S[1], 2 * pause_s)
+
+    def _fail(self, sentence: str) -> None:
+        if not self._stop.is_set():
+            self._state, self._fault = CameraState.FAILED, sentence
+            log.error("%s: %s", self.camera.id, sentence)
+
+    def _watch(self) -> None:
+        """Take the camera through the pipeline until it ends, fails or is stopped."""
+        camera, around = self.camera, self._around
+        for doubt in camera.doubts():
+            log.warning("%s: %s", camera.id, doubt)
+        detector = around.detector(camera.model)
+        settings = SourceSettings(fps=self.fps_wanted, starts_at=camera.starts_at, tz=around.site.tz)
+        with open_source(str(camera.source), camera.id, settings=settings) as source:
+            uplink = around.uplink
+            parts = assemble(
+                around.site, camera, detector, open_gate(around.gate), uplink.writer, uplink.outbox
+            )
+            pipeline = Pipeline(parts)
+            if source.live:
+                pipeline.known = uplink.known(camera.id)
+            self._begin(source, pipeline)
+            try:
+                if not self._stop.is_set():
+                    pipeline.run(source)
+            finally:
+                self._end()
+        if not source.live and not self._stop.is_set():
+            self._state, self._fault = CameraState.ENDED, ""
+            log.info("%s: read to its end, %d frames analysed", camera.id, pipeline.summary.frames)
+        elif not self._stop.is_set():
+            raise Failure("; ".join(source.warnings[-1:]) or "the stream ended; it is called again.")
+
+    def _begin(self, source: Source, pipeline: Pipeline) -> None:
+        with self._lock:
+            self._source, self._pipeline = source, pipeline
+            self._state, self._fault = CameraState.RUNNING, ""
+            self._look = Look(time.monotonic())
+
+    def _end(self) -> None:
+        with self._lock:
+            self._past = self._past.plus(self._present())
+            self._source = self._pipeline = None
+
+    def _present(self) -> Tally:
+        """Give what the present connection counted."""
+        if self._source is None or self._pipeline is None:
+            return Tally()
+        status, summary = self._source.status, self._pipeline.summary
+        return Tally(
+            frames_in=status.read,
+            analysed=summary.frames,
+            reconnects=status.reconnects,
+            dropped=status.dropped.copy(),
+            events=summary.kinds.copy(),
+        )
+
+    # -- how it is doing; called from another thread --
+
+    def status(self) -> CameraStatus:
+        """Say how the camera is doing; the rates are those since about 5 s ago, or since last asked."""
+        now = time.monotonic()
+        with self._lock:
+            source, pipeline = self._source, self._pipeline
+            tally = self._past.plus(self._present())
+            state, fault = self._state, self._fault
+        rates = self._rates.note(
+            now,
+            {
+                "in": tally.frames_in,
+                "analysed": tally.analysed,
+                "undecodable": tally.dropped["undecodable"],
+            },
+        )
+        self._look.note(now, tally.frames_in)
+        if source is not None:
+            state, fault = judge(self._look, now, source, rates, self.camera.fps, self.fps_wanted)
+        return CameraStatus(
+            camera_id=self.camera.id,
+            worker=self._around.worker,
+            state=state,
+            fault=fault,
+            fps_in=rates["in"],
+            fps_analysed=rates["analysed"],
+            fps_wanted=self.fps_wanted,
+            frames_in=tally.frames_in,
+            analysed=tally.analysed,
+            dropped=dict(tally.dropped),
+            reconnects=tally.reconnects,
+            last_frame_at=pipeline.summary.last_at if pipeline else None,
+            last_frame_age_s=self._look.age_s(now),
+            events=dict(tally.events),
+            cpu_s=self._meter.read(),
+        )

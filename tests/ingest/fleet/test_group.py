@@ -1,0 +1,82 @@
+"""A group of cameras in this process: they come, go, fail and are counted, each for itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from detector.errors import WrongUse
+from ingest.fleet.group import CameraGroup, GroupSettings
+from ingest.fleet.status import CameraState
+from tests.api_stand_in import ApiStandIn
+from tests.ingest.fleet.sites import always_a_car, camera, clip, eventually, site_of
+
+
+@pytest.fixture
+def api():
+    with ApiStandIn() as api:
+        yield api
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return GroupSettings(model=str(always_a_car(tmp_path / "model")), backend="scripted")
+
+
+def of(group, camera_id):
+    return next(found for found in group.status().cameras if found.camera_id == camera_id)
+
+
+def test_cameras_are_watched_side_by_side_and_counted_each_for_itself(tmp_path, api, settings):
+    one = camera("one", clip(tmp_path / "one.mp4"))
+    two = camera("two", clip(tmp_path / "two.mp4", seconds=8))
+    with CameraGroup(site_of(one, two), settings, tmp_path / "data", api.url) as group:
+        group.add(one)
+        group.add(two)
+        eventually(lambda: all(found.state is CameraState.ENDED for found in group.status().cameras))
+        status = group.status()
+        assert {found.camera_id: found.analysed for found in status.cameras} == {"one": 30, "two": 40}
+        assert all(found.events == {"illegal_parking": 1} for found in status.cameras)
+        assert all(found.cpu_s > 0 for found in status.cameras)
+        assert status.model == "scripted@1"
+        assert sum(status.batches.values()) == 70
+        eventually(lambda: len(api.cases) == 2)
+    assert status.from_json(status.as_json()) == status
+
+
+def test_a_camera_that_fails_says_why_and_the_other_goes_on(tmp_path, api, settings):
+    broken = camera("broken", tmp_path / "broken.mp4")
+    (tmp_path / "broken.mp4").write_bytes(b"\0" * 5000)
+    good = camera("good", clip(tmp_path / "good.mp4"))
+    with CameraGroup(site_of(broken, good), settings, tmp_path / "data", api.url) as group:
+        group.add(broken)
+        group.add(good)
+        eventually(lambda: of(group, "good").state is CameraState.ENDED)
+        failed = eventually(lambda: of(group, "broken").state is CameraState.FAILED and of(group, "broken"))
+        assert "broken.mp4 is not a video" in failed.fault
+        group.change(camera("broken", tmp_path / "good.mp4"))
+        eventually(lambda: of(group, "broken").state is CameraState.ENDED)
+
+
+def test_cameras_come_and_go_while_it_runs(tmp_path, api, settings):
+    one = camera("one", clip(tmp_path / "one.mp4"))
+    with CameraGroup(site_of(one), settings, tmp_path / "data", api.url) as group:
+        group.add(one)
+        with pytest.raises(WrongUse, match="'one' is watched already"):
+            group.add(one)
+        assert group.remove("one")
+        assert not group.remove("one")
+        assert group.status().cameras == ()
+        group.add(one)
+        eventually(lambda: of(group, "one").state is CameraState.ENDED)
+
+
+def test_what_was_reported_is_known_to_the_next_group_while_the_api_is_away(tmp_path, settings):
+    one = camera("one", clip(tmp_path / "one.mp4"))
+    away = "http://127.0.0.1:9"
+    with CameraGroup(site_of(one), settings, tmp_path / "data", away) as group:
+        group.add(one)
+        eventually(lambda: of(group, "one").events)
+    with CameraGroup(site_of(one), settings, tmp_path / "data", away) as again:
+        known = again._uplink.known("one")
+        assert [case["source_id"] for case in known] == ["one"]
+        assert again._uplink.known("two") == []
