@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -152,3 +152,27 @@ class WorkerStatus:
 
 def _known(kind: type, row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in (known.name for known in fields(kind)) if name in row}
+
+
+def cameras_of(workers: Iterable[WorkerStatus]) -> list[CameraStatus]:
+    """Give every camera once, by id, whoever claims it.
+
+    While a camera moves, two workers may tell of it: the one that lives and has it counts, then the one with
+    the newer frame. What a worker that does not answer last said of its cameras is no longer so: they count
+    as failed, and their rates as zero.
+    """
+    best: dict[str, tuple[tuple[bool, bool, float], CameraStatus]] = {}
+    for worker in workers:
+        for camera in worker.cameras:
+            at = 0.0 if camera.last_frame_at is None else camera.last_frame_at.timestamp()
+            rank = (worker.alive, camera.state is not CameraState.REFUSED, at)
+            if camera.camera_id not in best or rank > best[camera.camera_id][0]:
+                best[camera.camera_id] = rank, camera if worker.alive else _orphaned(camera)
+    return [camera for _, (_, camera) in sorted(best.items())]
+
+
+def _orphaned(camera: CameraStatus) -> CameraStatus:
+    if camera.state in {CameraState.REFUSED, CameraState.ENDED}:
+        return camera
+    fault = camera.fault or f"its worker {camera.worker} does not answer."
+    return replace(camera, state=CameraState.FAILED, fault=fault, fps_in=0.0, fps_analysed=0.0)
