@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from ingest.stages import StageClock
+
+
+def test_counts_from_many_threads() -> None:
+    stages = StageClock()
+
+    def work() -> None:
+        for _ in range(2000):
+            stages.add("decode", 0.001)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert stages.counts() == {"decode": 8000}
+    assert stages.seconds()["decode"] == pytest.approx(8.0)
+
+
+def test_a_run_that_breaks_is_counted() -> None:
+    stages = StageClock()
+    with pytest.raises(ValueError, match="broken"), stages.span("rules"):
+        raise ValueError("broken")
+    assert stages.counts() == {"rules": 1}
+    assert stages.seconds()["rules"] > 0
