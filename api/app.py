@@ -21,11 +21,11 @@ from starlette.responses import Response
 from api.dispatch import Dispatcher
 from api.dispatch.worker import DispatchWorker
 from api.http import OPEN_PATHS, BodyLimit, ProblemDocument, TokenGuard, dumped, install_handlers, login
-from api.routes import cases, dispatch, evidence, reports, system, verdicts
+from api.routes import cases, dispatch, evidence, leases, reports, system, verdicts
 from api.services import Callback, Services
 from api.settings import Limits
 
-VERSION: Final = "1.1.0"
+VERSION: Final = "1.2.0"
 UPLOADS_AT_ONCE: Final = 16
 TAGS: Final = [
     {"name": "reports", "description": "What machines claim: events at places, each sent until it arrived."},
@@ -96,7 +96,7 @@ def _bare_app(limits: Limits) -> FastAPI:
             Security(HTTPBearer(auto_error=False, description="Asked for when the server was given a token."))
         ],
     )
-    for module in (reports, evidence, cases, verdicts, dispatch, system):
+    for module in (reports, evidence, cases, verdicts, dispatch, leases, system):
         app.include_router(module.router)
     install_handlers(app)
     app.add_middleware(BodyLimit, limits=limits)

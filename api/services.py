@@ -32,6 +32,8 @@ from api.types import (
     Dispatch,
     DispatchJob,
     HistoryEntry,
+    LeaseAnswer,
+    LeaseRequest,
     Receipt,
     Review,
     ReviewRequest,
@@ -202,6 +204,23 @@ class Services:
                 tx.set_end(case.case_id, end, self.now())
                 self._note(tx, case, "ended", case.report.source_id, "")
             return _found(tx, case.case_id)
+
+    # -- cameras --
+
+    def take_leases(self, request: LeaseRequest) -> LeaseAnswer:
+        """Give an owner those of the cameras that nobody else has now; 0 s gives them up."""
+        now = self.now()
+        with self.store.write() as tx:
+            if not request.ttl_s:
+                tx.drop_leases(request.sources, request.owner)
+                return LeaseAnswer(held=(), refused=())
+            leases = tx.take_leases(
+                request.sources, request.owner, now, now + timedelta(seconds=request.ttl_s)
+            )
+        return LeaseAnswer(
+            held=tuple(lease for lease in leases if lease.owner == request.owner),
+            refused=tuple(lease for lease in leases if lease.owner != request.owner),
+        )
 
     # -- cases --
 

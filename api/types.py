@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from uuid import UUID, uuid5
 
 from pydantic import AwareDatetime, Field, model_validator
@@ -292,6 +292,32 @@ class Counts:
     by_kind: dict[str, int] = field(default_factory=dict)
     by_source: dict[str, int] = field(default_factory=dict)
     by_dispatch_state: dict[str, int] = field(default_factory=dict)
+
+
+class LeaseRequest(Wire):
+    """Who asks for which cameras, and for how long; 0 s gives them up."""
+
+    owner: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")
+    ttl_s: float = Field(ge=0, le=3600, allow_inf_nan=False)
+    sources: tuple[Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]+$")], ...] = Field(
+        min_length=1, max_length=1000
+    )
+
+
+class Lease(Wire):
+    """Who watches a camera, since when and until when if it is not renewed."""
+
+    source_id: str
+    owner: str
+    since: AwareDatetime
+    until: AwareDatetime
+
+
+class LeaseAnswer(Wire):
+    """Which cameras the asker has now, and which are another's."""
+
+    held: tuple[Lease, ...]
+    refused: tuple[Lease, ...]
 
 
 def open_case(report: CaseReport, at: datetime) -> Case:

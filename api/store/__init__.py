@@ -18,6 +18,7 @@ from api.types import (
     Dispatch,
     DispatchJob,
     HistoryEntry,
+    Lease,
     Review,
     VerdictPage,
     VerdictQuery,
@@ -88,6 +89,14 @@ class CaseTransaction(Protocol):
 
     def first_callback(self, message_id: str, at: datetime) -> bool:
         """Note a callback's message id; False where it was noted before."""
+
+    def take_leases(
+        self, sources: Sequence[str], owner: str, now: datetime, until: datetime
+    ) -> Sequence[Lease]:
+        """Take or renew what nobody else has at `now`; give the leases of all, as they stand then."""
+
+    def drop_leases(self, sources: Sequence[str], owner: str) -> None:
+        """Give up what `owner` has."""
 
     def counts(self) -> Counts:
         """Count cases and dispatches."""

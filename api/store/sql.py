@@ -15,7 +15,8 @@ from uuid import UUID
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Engine, Select, create_engine, event, func, or_, select, update
+from sqlalchemy import Engine, Select, case, create_engine, delete, event, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -24,7 +25,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from api.errors import Conflict, OutOfSpace, StoreBusy
 from api.store import AlreadyReportedError
-from api.store.tables import CallbackRow, CaseRow, DispatchRow, HistoryRow, ReviewRow
+from api.store.tables import CallbackRow, CaseRow, DispatchRow, HistoryRow, LeaseRow, ReviewRow
 from api.types import (
     Case,
     CasePage,
@@ -35,6 +36,7 @@ from api.types import (
     DispatchJob,
     HistoryEntry,
     Judged,
+    Lease,
     Receipt,
     Review,
     VerdictPage,
@@ -292,6 +294,41 @@ class SqlTransaction:
         self._session.add(CallbackRow(message_id=message_id, at=at))
         self._session.flush()
         return True
+
+    def take_leases(
+        self, sources: Sequence[str], owner: str, now: datetime, until: datetime
+    ) -> Sequence[Lease]:
+        """Take or renew what nobody else has at `now`; one statement, so that two askers cannot both win."""
+        names = sorted(set(sources))  # sorted: two askers lock the rows in the same order
+        insert = postgresql.insert if self._session.get_bind().dialect.name == "postgresql" else sqlite.insert
+        statement = insert(LeaseRow).values(
+            [{"source_id": name, "owner": owner, "since": now, "until": until} for name in names]
+        )
+        new = statement.excluded
+        renewed = (LeaseRow.owner == owner) & (LeaseRow.until > now)
+        self._session.execute(
+            statement.on_conflict_do_update(
+                index_elements=[LeaseRow.source_id],
+                set_={
+                    "owner": new.owner,
+                    "since": case((renewed, LeaseRow.since), else_=new.since),
+                    "until": new.until,
+                },
+                where=or_(LeaseRow.owner == owner, LeaseRow.until <= now),
+            )
+        )
+        rows = self._session.scalars(
+            select(LeaseRow).where(LeaseRow.source_id.in_(names)).order_by(LeaseRow.source_id)
+        )
+        return [
+            Lease(source_id=row.source_id, owner=row.owner, since=row.since, until=row.until) for row in rows
+        ]
+
+    def drop_leases(self, sources: Sequence[str], owner: str) -> None:
+        """Give up what `owner` has."""
+        self._session.execute(
+            delete(LeaseRow).where(LeaseRow.source_id.in_(sources), LeaseRow.owner == owner)
+        )
 
     def counts(self) -> Counts:
         """Count cases and dispatches."""

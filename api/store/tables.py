@@ -118,6 +118,17 @@ class DispatchRow(Base):
     receipt: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
+class LeaseRow(Base):
+    """Who watches a camera; a lease that is over may be taken by anybody."""
+
+    __tablename__ = "leases"
+
+    source_id: Mapped[str] = mapped_column(String(100), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(200))
+    since: Mapped[datetime] = mapped_column(UtcTime)
+    until: Mapped[datetime] = mapped_column(UtcTime)
+
+
 class CallbackRow(Base):
     """A platform's message that was taken in."""
 

@@ -302,6 +302,40 @@ def test_a_callback_is_noted_once(store):
             assert tx.first_callback("m1", AT) is first
 
 
+def test_a_lease_has_one_owner_until_it_is_over_or_given_up(store):
+    def take(owner, at, names=("cam-1", "cam-2")):
+        with store.write() as tx:
+            leases = tx.take_leases(names, owner, at, at + timedelta(seconds=30))
+        return {lease.source_id: (lease.owner, lease.since) for lease in leases}
+
+    later = AT + timedelta(seconds=20)
+    assert take("a", AT, ["cam-1"]) == {"cam-1": ("a", AT)}
+    assert take("b", AT) == {"cam-1": ("a", AT), "cam-2": ("b", AT)}
+    assert take("a", later)["cam-1"] == ("a", AT)  # renewed: had since the beginning
+    assert take("b", AT + timedelta(seconds=40))["cam-1"] == ("a", AT)
+    over = AT + timedelta(seconds=50)
+    assert take("b", over)["cam-1"] == ("b", over)
+    with store.write() as tx:
+        tx.drop_leases(["cam-1"], "a")
+    assert take("a", over)["cam-1"] == ("b", over)
+    with store.write() as tx:
+        tx.drop_leases(["cam-1", "cam-2"], "b")
+    assert take("a", over) == {"cam-1": ("a", over), "cam-2": ("a", over)}
+
+
+def test_of_many_who_ask_for_a_camera_at_once_one_gets_it(store):
+    names = [f"cam-{number}" for number in range(20)]
+
+    def ask(owner):
+        with store.write() as tx:
+            return [lease.owner for lease in tx.take_leases(names, owner, AT, AT + timedelta(seconds=30))]
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, [f"owner-{number}" for number in range(8)]))
+    assert len({tuple(answer) for answer in answers}) == 1
+    assert len(set(answers[0])) == 1
+
+
 def test_opening_again_keeps_everything(url):
     store = open_store(url)
     case = add(store, a_case())
