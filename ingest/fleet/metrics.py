@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import version
 from typing import Final, Generic, TypeVar
 
@@ -27,14 +28,14 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from ingest.fleet.status import CameraState, CameraStatus, WorkerStatus, cameras_of
+from ingest.fleet.status import CameraState, CameraStatus, OutboxCount, WorkerStatus, cameras_of
 
 DROP_REASONS: Final = ("late", "stale", "undecodable", "still", "overload")
 """Always told, at 0 before the first, so that the first one is an increase."""
 BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64)
 """Upper bounds of the buckets of the batch histogram."""
 
-Status = TypeVar("Status", CameraStatus, WorkerStatus)
+Status = TypeVar("Status")
 Rows = Iterable[tuple[tuple[str, ...], float]]
 
 
@@ -45,7 +46,7 @@ class _Reading(Generic[Status]):
     `rows` gives (values of `labels`, value); nothing where there is nothing to say yet.
     """
 
-    family: type[CounterMetricFamily] | type[GaugeMetricFamily]
+    family: type[CounterMetricFamily | GaugeMetricFamily]
     name: str
     means: str
     rows: Callable[[Status], Rows]
@@ -58,6 +59,10 @@ def _one(value: float) -> Rows:
 
 def _known(value: float | None) -> Rows:
     return () if value is None else (((), value),)
+
+
+def _unix_s(at: datetime | None) -> float | None:
+    return None if at is None else at.timestamp()
 
 
 def _by(counts: Mapping[str, float]) -> Rows:
@@ -88,8 +93,8 @@ CAMERA: Final[tuple[_Reading[CameraStatus], ...]] = (
         CounterMetricFamily,
         "kerbwatch_camera_frames_dropped_total",
         "Frames that were due and not analysed. still: nothing had changed, as intended; late: a newer one "
-        "came before its turn; stale: too old when its turn came; undecodable: damaged; overload: the machine "
-        "was full.",
+        "came before its turn; stale: too old when its turn came; undecodable: damaged; overload: the "
+        "machine was full.",
         lambda camera: _by({**dict.fromkeys(DROP_REASONS, 0), **camera.dropped}),
         ("reason",),
     ),
@@ -108,7 +113,8 @@ CAMERA: Final[tuple[_Reading[CameraStatus], ...]] = (
     _Reading(
         GaugeMetricFamily,
         "kerbwatch_camera_wanted_fps",
-        "Analysed frames per second that the camera may have now; less than its site file says under overload.",
+        "Analysed frames per second that the camera may have now; under overload less than its site file "
+        "says.",
         lambda camera: _one(camera.fps_wanted),
     ),
     _Reading(
@@ -127,7 +133,7 @@ CAMERA: Final[tuple[_Reading[CameraStatus], ...]] = (
         GaugeMetricFamily,
         "kerbwatch_camera_last_analysed_timestamp_seconds",
         "Capture time of the last frame analysed, Unix seconds; absent before the first.",
-        lambda camera: _known(camera.last_frame_at and camera.last_frame_at.timestamp()),
+        lambda camera: _known(_unix_s(camera.last_frame_at)),
     ),
     _Reading(
         GaugeMetricFamily,
@@ -151,7 +157,8 @@ CAMERA: Final[tuple[_Reading[CameraStatus], ...]] = (
     _Reading(
         CounterMetricFamily,
         "kerbwatch_camera_cpu_seconds_total",
-        "CPU seconds of the camera's own threads: decoding, gate, tracking, rules, evidence; without inference.",
+        "CPU seconds of the camera's own threads (decoding, gate, tracking, rules, evidence), without "
+        "inference.",
         lambda camera: _one(camera.cpu_s),
     ),
 )
@@ -199,25 +206,11 @@ WORKER: Final[tuple[_Reading[WorkerStatus], ...]] = (
         "Resident memory of the worker, bytes.",
         lambda worker: _one(worker.rss_bytes),
     ),
-    _Reading(
-        GaugeMetricFamily,
-        "kerbwatch_worker_outbox_pending_letters",
-        "Reports and ends of events that the API has not taken yet; kept on the disk.",
-        lambda worker: _one(worker.outbox_pending),
-    ),
-    _Reading(
-        GaugeMetricFamily,
-        "kerbwatch_worker_outbox_oldest_age_seconds",
-        "Age of the oldest letter that the API has not taken yet, seconds; 0 where there is none.",
-        lambda worker: _one(worker.outbox_age_s),
-    ),
-    _Reading(
-        GaugeMetricFamily,
-        "kerbwatch_worker_outbox_dead_letters",
-        "Letters that the API refused for good; they wait for a person.",
-        lambda worker: _one(worker.outbox_dead),
-    ),
 )
+
+
+Workers = Callable[[], Sequence[WorkerStatus]]
+Spool = Callable[[], OutboxCount]
 
 
 class FleetCollector(Collector):
@@ -225,10 +218,12 @@ class FleetCollector(Collector):
 
     Args:
         workers: gives the present status of all workers; called once per scrape.
+        spool: counts the outbox of the process that sends for all workers; None: each worker sends itself.
     """
 
-    def __init__(self, workers: Callable[[], Sequence[WorkerStatus]]) -> None:
+    def __init__(self, workers: Workers, spool: Spool | None = None) -> None:
         self._workers = workers
+        self._spool = spool
 
     def describe(self) -> Iterator[Metric]:
         """Give the families without samples, so that registering does not ask the fleet."""
@@ -236,11 +231,11 @@ class FleetCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Give all families with what the workers say now."""
-        return families(self._workers())
+        return families(self._workers(), self._spool() if self._spool else None)
 
 
-def families(workers: Sequence[WorkerStatus]) -> Iterator[Metric]:
-    """Give all metric families of a fleet."""
+def families(workers: Sequence[WorkerStatus], spool: OutboxCount | None = None) -> Iterator[Metric]:
+    """Give all metric families of a fleet; `spool`: what waits in the process that sends for all."""
     cameras = cameras_of(workers)
     named = [(camera.camera_id, camera) for camera in cameras]
     for reading in CAMERA:
@@ -251,6 +246,7 @@ def families(workers: Sequence[WorkerStatus]) -> Iterator[Metric]:
         yield _read("worker", of_worker, [(worker.worker, worker) for worker in workers])
     yield _batches(workers)
     yield _worker_info(workers)
+    yield from _outboxes(workers, spool)
     yield InfoMetricFamily(
         "kerbwatch_build", "The program that runs.", value={"version": version("kerbwatch")}
     )
@@ -318,10 +314,29 @@ def _worker_info(workers: Iterable[WorkerStatus]) -> Metric:
     return family
 
 
-def registry_of(workers: Callable[[], Sequence[WorkerStatus]]) -> CollectorRegistry:
-    """Give a registry of the fleet's metrics alone."""
+def _outboxes(workers: Iterable[WorkerStatus], spool: OutboxCount | None) -> Iterator[Metric]:
+    counts = [(worker.worker, worker.outbox) for worker in workers if worker.outbox is not None]
+    if spool is not None:
+        counts.append(("supervisor", spool))
+    means = (
+        ("pending_letters", "Reports and ends of events that the API has not taken yet; kept on the disk."),
+        ("oldest_age_seconds", "Age of the oldest letter that the API has not taken yet, seconds; else 0."),
+        ("dead_letters", "Letters that the API refused for good; they wait for a person."),
+    )
+    pending, age, dead = (
+        GaugeMetricFamily(f"kerbwatch_outbox_{name}", text, labels=("sender",)) for name, text in means
+    )
+    for sender, count in counts:
+        pending.add_metric((sender,), count.pending)
+        age.add_metric((sender,), count.oldest_age_s)
+        dead.add_metric((sender,), count.dead)
+    yield from (pending, age, dead)
+
+
+def registry_of(workers: Workers, spool: Spool | None = None) -> CollectorRegistry:
+    """Give a registry of the fleet's metrics alone; for the arguments see `FleetCollector`."""
     registry = CollectorRegistry()
-    registry.register(FleetCollector(workers))
+    registry.register(FleetCollector(workers, spool))
     return registry
 
 

@@ -100,6 +100,15 @@ class CameraStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class OutboxCount:
+    """What waits in an outbox: letters pending, the age of the oldest (seconds, else 0), letters refused."""
+
+    pending: int = 0
+    oldest_age_s: float = 0.0
+    dead: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerStatus:
     """One worker process or actor.
 
@@ -112,8 +121,7 @@ class WorkerStatus:
         batches: how many pictures the detector took at once: size -> times.
         room: how many more cameras of the average cost fit; None before it is known.
         cameras: its cameras.
-        outbox_pending: reports and ends that the API has not taken yet. outbox_age_s: age of the oldest of
-            them, seconds; 0 where there is none. outbox_dead: those that the API refused for good.
+        outbox: what waits in its outbox; None where another process sends for it.
     """
 
     worker: str
@@ -127,9 +135,7 @@ class WorkerStatus:
     batches: Mapping[int, int] = field(default_factory=dict)
     room: int | None = None
     cameras: tuple[CameraStatus, ...] = ()
-    outbox_pending: int = 0
-    outbox_age_s: float = 0.0
-    outbox_dead: int = 0
+    outbox: OutboxCount | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Give what goes over a pipe or HTTP."""
@@ -141,9 +147,11 @@ class WorkerStatus:
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> WorkerStatus:
         """Read what `as_json` gave; what a newer version says besides is left out."""
+        outbox = row.get("outbox")
         return cls(
             **{
                 **_known(cls, row),
+                "outbox": None if outbox is None else OutboxCount(**_known(OutboxCount, outbox)),
                 "batches": {int(size): times for size, times in row.get("batches", {}).items()},
                 "cameras": tuple(CameraStatus.from_json(camera) for camera in row.get("cameras", ())),
             }
