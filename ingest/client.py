@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from detector.errors import WrongUse
+from ingest import tracing
 
 ANSWER_BYTES_MAX = 1 << 20
 RETRY_AFTER_MAX_S = 3600.0
@@ -148,6 +150,20 @@ class ApiClient:
         answer = self._send("GET", "/v1/cases", b"", {}, {"source_id": source_id, "limit": "200"})
         return [case for case in self._case(answer)["cases"] if case["ended_at"] is None]
 
+    def take_leases(self, owner: str, sources: Sequence[str], ttl_s: float) -> dict[str, str]:
+        """Take or renew cameras, or give them up with 0 s; at most 1000 at a time.
+
+        Returns:
+            Those that another has, and who: camera id to owner.
+
+        Raises:
+            TryLater, Refused: nobody answers (now), or the API knows no leases.
+        """
+        body = json.dumps({"owner": owner, "ttl_s": ttl_s, "sources": list(sources)}).encode()
+        answer = self._case(self._send("PUT", "/v1/leases", body, {"Content-Type": "application/json"}, {}))
+        refused = answer.get("refused", ())
+        return {str(lease["source_id"]): str(lease["owner"]) for lease in refused}
+
     def _case(self, answer: bytes) -> dict[str, Any]:
         try:
             case = json.loads(answer)
@@ -163,10 +179,17 @@ class ApiClient:
     def _send(
         self, method: str, path: str, body: bytes, headers: dict[str, str], params: dict[str, str]
     ) -> bytes:
+        with tracing.request(method, self.url, path) as carried:
+            return self._exchange(method, path, body, {**headers, **carried}, params)
+
+    def _exchange(
+        self, method: str, path: str, body: bytes, headers: dict[str, str], params: dict[str, str]
+    ) -> bytes:
         until = time.monotonic() + self._deadline_s
         answer = bytearray()
         try:
             with self._http.stream(method, path, content=body, headers=headers, params=params) as response:
+                tracing.answered(response.status_code)
                 for part in response.iter_bytes():
                     answer += part
                     if len(answer) > ANSWER_BYTES_MAX or time.monotonic() > until:

@@ -25,7 +25,9 @@ from typing import Any, Literal, Self
 from uuid import uuid4
 
 from detector.errors import Failure
+from ingest import tracing
 from ingest.client import ApiClient, Refused, TryLater
+from ingest.fleet.status import OutboxCount
 from ingest.report import CaseReport, EventEnd, EvidenceRef
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ CREATE TABLE IF NOT EXISTS letter (
     reason TEXT NOT NULL DEFAULT '',
     answer TEXT,
     created_at REAL NOT NULL,
+    traceparent TEXT NOT NULL DEFAULT '',
     UNIQUE (report_id, kind)
 );
 CREATE INDEX IF NOT EXISTS letter_state ON letter (state, next_at);
@@ -58,9 +61,10 @@ CREATE TABLE IF NOT EXISTS file (
     sent INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (letter_id, sha256, sealed)
 );
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 """
-COLUMNS = "id, kind, report_id, body, attempts, reason"
+ADDED_IN_2 = "ALTER TABLE letter ADD COLUMN traceparent TEXT NOT NULL DEFAULT ''"
+COLUMNS = "id, kind, report_id, body, attempts, reason, created_at, traceparent"
 # An end waits for its report: the API must know the case first.
 CLAIM = f"""SELECT {COLUMNS} FROM letter
     WHERE state = 'pending' AND (next_at <= :now OR next_at > :far)
@@ -77,6 +81,9 @@ REPORTS_OF = """SELECT body, EXISTS (SELECT 1 FROM letter e
         WHERE e.report_id = letter.report_id AND e.kind = 'ended')
     FROM letter WHERE kind = 'report' AND state <> 'dead' AND json_extract(body, '$.source_id') = ?
     ORDER BY id DESC LIMIT ?"""
+COUNT = """SELECT count(*) FILTER (WHERE state = 'pending'),
+        min(created_at) FILTER (WHERE state = 'pending'), count(*) FILTER (WHERE state = 'dead')
+    FROM letter WHERE state IN ('pending', 'dead')"""
 INSERT_FILE = "INSERT INTO file (letter_id, sha256, path, media_type, sealed) VALUES (?, ?, ?, ?, ?)"
 FAR_S = 7200.0
 """A time further ahead than any pause we make: the clock was set back meanwhile, so it does not count."""
@@ -84,7 +91,11 @@ FAR_S = 7200.0
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One thing to send; `reason`: why it was not taken the last time."""
+    """One thing to send.
+
+    `reason`: why it was not taken the last time. `created_at`: when it was put, Unix seconds. `traceparent`: its
+    place in the trace of the frame that it came of, "" where none is recorded.
+    """
 
     letter_id: int
     kind: Kind
@@ -92,6 +103,8 @@ class Letter:
     body: str
     attempts: int
     reason: str
+    created_at: float
+    traceparent: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +290,8 @@ class Outbox:
         if letter is None or self._client is None:
             return False
         try:
-            answer = self._deliver(letter, self._client)
+            with tracing.continued(letter.traceparent, "send", **self._of(letter)):
+                answer = self._deliver(letter, self._client)
         except Refused as refused:
             self._settle(letter, "dead", reason=str(refused))
             log.error("dead letter %s (%s): %s", letter.report_id, letter.kind, refused)  # noqa: TRY400
@@ -287,6 +301,15 @@ class Outbox:
             if answer is not None:
                 self._settle(letter, "sent", answer=answer)
         return True
+
+    def _of(self, letter: Letter) -> dict[str, str | int | float]:
+        """Give what a trace says of a letter."""
+        return {
+            "kerbwatch.letter": letter.kind,
+            "kerbwatch.report_id": letter.report_id,
+            "kerbwatch.attempt": letter.attempts + 1,
+            "kerbwatch.waited_s": round(self._clock() - letter.created_at, 3),
+        }
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -380,8 +403,9 @@ class Outbox:
         try:
             with self._transaction() as db:
                 kept = db.execute(
-                    "INSERT OR IGNORE INTO letter (kind, report_id, body, created_at) VALUES (?, ?, ?, ?)",
-                    (kind, report_id, body, self._clock()),
+                    "INSERT OR IGNORE INTO letter (kind, report_id, body, created_at, traceparent)"
+                    " VALUES (?, ?, ?, ?, ?)",
+                    (kind, report_id, body, self._clock(), tracing.carried()),
                 )
                 new = kept.rowcount == 1
                 if new:
@@ -444,6 +468,13 @@ class Outbox:
             row = self._db.execute(UNDERWAY).fetchone()
         return int(row[0])
 
+    def count(self) -> OutboxCount:
+        """Count what waits, for status and metrics."""
+        with self._lock:
+            pending, oldest, dead = self._db.execute(COUNT).fetchone()
+        age_s = max(0.0, self._clock() - oldest) if pending else 0.0
+        return OutboxCount(pending=pending, oldest_age_s=age_s, dead=dead)
+
     def _letters(self, state: str) -> list[Letter]:
         with self._lock:
             rows = self._db.execute(
@@ -480,10 +511,23 @@ def _open(path: Path) -> sqlite3.Connection:
         # FULL: a committed letter is on the disk, not only with the operating system
         db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
         db.executescript(SCHEMA)
+        _add_what_is_new(db)
     except sqlite3.Error as error:
         db.close()
         raise _cannot_use(path, error) from error
     return db
+
+
+def _add_what_is_new(db: sqlite3.Connection) -> None:
+    """Bring the table of an earlier version up to this one; of two processes that try, one does it."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        if "traceparent" not in {row[1] for row in db.execute("PRAGMA table_info(letter)")}:
+            db.execute(ADDED_IN_2)
+        db.commit()
+    except BaseException:
+        db.rollback()
+        raise
 
 
 def _cannot_use(path: Path, error: sqlite3.Error) -> Failure:

@@ -23,12 +23,15 @@ class StageClock:
         self._lock = threading.Lock()
         self._seconds: dict[str, float] = defaultdict(float)
         self._counts: Counter[str] = Counter()
+        self._laps: dict[str, tuple[float, float]] = {}
 
     def add(self, stage: str, seconds: float, times: int = 1) -> None:
-        """Count `seconds` spent in `times` runs of a stage."""
+        """Count `seconds` spent in `times` runs of a stage that ended just now."""
+        ended = time.perf_counter()
         with self._lock:
             self._seconds[stage] += seconds
             self._counts[stage] += times
+            self._laps[stage] = ended - seconds, ended
 
     def span(self, stage: str) -> Span:
         """Count what happens in a `with` block."""
@@ -43,6 +46,11 @@ class StageClock:
         """Give how often each stage ran."""
         with self._lock:
             return dict(self._counts)
+
+    def laps(self) -> dict[str, tuple[float, float]]:
+        """Give begin and end of the last run of each stage, seconds of `time.perf_counter`."""
+        with self._lock:
+            return dict(self._laps)
 
 
 class Span:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -29,3 +30,15 @@ def test_a_run_that_breaks_is_counted() -> None:
         raise ValueError("broken")
     assert stages.counts() == {"rules": 1}
     assert stages.seconds()["rules"] > 0
+
+
+def test_the_last_run_of_each_stage_can_be_placed_in_time() -> None:
+    stages = StageClock()
+    before = time.perf_counter()
+    for _ in range(2):
+        with stages.span("gate"):
+            time.sleep(0.01)
+    after = time.perf_counter()
+    began, ended = stages.laps()["gate"]
+    assert before + 0.01 <= began <= ended - 0.01
+    assert ended <= after
