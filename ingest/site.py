@@ -251,7 +251,12 @@ class Site(Table):
 
 
 def _twice(names: list[str]) -> str | None:
-    return next((name for index, name in enumerate(names) if name in names[:index]), None)
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def _spreads(points: list[XY], smallest: float = 0.01) -> bool:
