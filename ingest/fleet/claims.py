@@ -34,7 +34,7 @@ def me() -> str:
 
 
 class LockFiles:
-    """Locks of this machine, a file per camera; the kernel gives them up when the process ends, even if killed.
+    """Locks of this machine, a file per camera; the kernel gives them up when the process ends or is killed.
 
     Args:
         folder: DATA/claims; made.
@@ -85,6 +85,11 @@ class LockFiles:
         file = self._held.pop(camera_id, None)
         if file is not None:
             file.close()
+
+    def close(self) -> None:
+        """Unlock all."""
+        for camera_id in list(self._held):
+            self.give_up(camera_id)
 
 
 def _whose(file: IO[str]) -> str:

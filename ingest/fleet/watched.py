@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from detector.detector import Detector
 from detector.errors import Failure
+from ingest.fleet.claims import Claims
 from ingest.fleet.cpu import ThreadMeter
 from ingest.fleet.health import Look, judge
 from ingest.fleet.status import CameraState, CameraStatus
@@ -26,6 +27,8 @@ BACKOFF_S = (2.0, 60.0)
 """First and longest pause before a camera that failed is tried again; doubled each time."""
 HEALTHY_S = 60.0
 """A camera that ran for so long starts with the shortest pause again."""
+REFUSED_S = 5.0
+"""Pause before a camera that another worker has is claimed again."""
 STOP_S = 10.0
 """How long a camera's thread may take to end."""
 
@@ -40,6 +43,7 @@ class Surroundings:
         gate: kind of the gate.
         detector: gives the detector of a model's name, opened when it is first asked for.
         uplink: where evidence and reports go.
+        claims: asked before a camera is watched; None: whoever adds it has seen to that.
     """
 
     site: Site
@@ -47,6 +51,7 @@ class Surroundings:
     gate: str
     detector: Callable[[str], Detector]
     uplink: Uplink
+    claims: Claims | None = None
 
 
 class WatchedCamera:
@@ -75,6 +80,10 @@ class WatchedCamera:
     def ask_to_stop(self) -> None:
         """End soon; returns at once."""
         self._stop.set()
+        self.interrupt()
+
+    def interrupt(self) -> None:
+        """End the present connection; if the camera is not stopped, it is claimed and called again."""
         with self._lock:
             source = self._source
         if source is not None:
@@ -96,6 +105,9 @@ class WatchedCamera:
         pause_s = BACKOFF_S[0]
         while not self._stop.is_set():
             began = time.monotonic()
+            if not self._claimed():
+                self._stop.wait(REFUSED_S)
+                continue
             try:
                 self._watch()
             except Failure as failure:
@@ -104,11 +116,24 @@ class WatchedCamera:
                 log.debug("camera %s", self.camera.id, exc_info=True)
                 self._fail(f"its pipeline broke ({type(error).__name__}: {error}); it is tried again.")
             if self._state is CameraState.ENDED:
-                return
+                break
             if time.monotonic() - began > HEALTHY_S:
                 pause_s = BACKOFF_S[0]
             self._stop.wait(pause_s)
             pause_s = min(BACKOFF_S[1], 2 * pause_s)
+        if self._around.claims:
+            self._around.claims.give_up([self.camera.id])
+
+    def _claimed(self) -> bool:
+        """Claim the camera where that is asked for; say in status who has it otherwise."""
+        claims = self._around.claims
+        sentence = claims.take([self.camera.id]).get(self.camera.id) if claims else None
+        if sentence is None:
+            return True
+        if self._fault != sentence:
+            log.warning("%s", sentence)
+        self._state, self._fault = CameraState.REFUSED, sentence
+        return False
 
     def _fail(self, sentence: str) -> None:
         if not self._stop.is_set():

@@ -50,6 +50,7 @@ def test_a_camera_that_another_process_watches_is_refused_with_its_name(tmp_path
     other.kill()
     other.wait()
     assert eventually(lambda: locks.take("街 1") is None)
+    locks.close()
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path):
