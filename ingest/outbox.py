@@ -93,8 +93,8 @@ FAR_S = 7200.0
 class Letter:
     """One thing to send.
 
-    `reason`: why it was not taken the last time. `created_at`: when it was put, Unix seconds. `traceparent`: its
-    place in the trace of the frame that it came of, "" where none is recorded.
+    `reason`: why it was not taken the last time. `created_at`: when it was put, Unix seconds. `traceparent`:
+    its place in the trace of the frame that it came of, "" where none is recorded.
     """
 
     letter_id: int

@@ -14,6 +14,7 @@ from uuid import UUID
 from detector.detector import Detector
 from detector.errors import Failure
 from detector.types import Detections
+from ingest import tracing
 from ingest.boxes import fractions, ground_contact
 from ingest.classes import event_code
 from ingest.evidence import EvidenceRecorder, EvidenceWriter, Piece
@@ -26,6 +27,7 @@ from ingest.report import Box, CaseReport, EventEnd, EvidenceRef
 from ingest.rules import EventRule, build_rules
 from ingest.site import Camera, Site
 from ingest.sources import Source
+from ingest.stages import StageClock
 from ingest.tracker import Tracker
 from ingest.types import Event, EventPhase, Frame, Scene
 from ingest.zones import privacy_polygons, without_ignored
@@ -73,6 +75,7 @@ class _Held:
     event: Event
     wh: tuple[int, int]
     pieces: tuple[Piece, ...]
+    traceparent: str
 
 
 def assemble(
@@ -102,8 +105,13 @@ class Pipeline:
     live: bool = False
     known: Sequence[dict[str, Any]] = ()
     summary: Summary = field(default_factory=Summary)
+    stages: StageClock = field(default_factory=StageClock)
+    _traces: tracing.FrameTraces = field(init=False)
     _held: deque[_Held] = field(default_factory=deque)
     _next_try: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._traces = tracing.FrameTraces(self.stages)
 
     def run(self, source: Source) -> Summary:
         """Analyse `source` to its end.
@@ -121,6 +129,7 @@ class Pipeline:
     def analyse(self, frame: Frame) -> None:
         """Take one frame through all stages."""
         parts = self.parts
+        self._traces.begin(frame)
         self._remember(frame.wh)
         seen = parts.detector.detect(frame.image, REDACT_SCORE_MIN)  # low: what may be a person is hidden
         parts.recorder.add(frame, seen)
@@ -128,7 +137,9 @@ class Pipeline:
         self._count(frame)
         for rule in parts.rules:
             for event in rule.update(scene):
-                self._take(event, frame.wh)
+                with self._traces.event(event):
+                    self._take(event, frame.wh)
+        self._traces.end()
         self._retry_held()
 
     def finish(self) -> None:
@@ -159,12 +170,13 @@ class Pipeline:
         self.summary.last_at = frame.at
 
     def _take(self, event: Event, wh: tuple[int, int]) -> None:
-        pieces = self.parts.recorder.capture(event)
+        with tracing.step("capture"):
+            pieces = self.parts.recorder.capture(event)
         log.info("%s: %s %s in %s", self.parts.camera.id, event.phase, event.kind, event.zone_id)
         if event.phase is EventPhase.PRE_ALARM:
             self.summary.pre_alarms += 1
             return
-        held = _Held(event, wh, pieces)
+        held = _Held(event, wh, pieces, tracing.carried())
         if self._held:  # order is kept: an end must not overtake its report
             self._held.append(held)
             return
@@ -189,7 +201,12 @@ class Pipeline:
 
     def _write(self, held: _Held) -> None:
         """Put one event's evidence and report where a crash cannot take them."""
-        refs = self.parts.writer.put_all(held.pieces)
+        with tracing.continued(held.traceparent, "evidence"):
+            refs = self.parts.writer.put_all(held.pieces)
+        with tracing.continued(held.traceparent, "outbox"):
+            self._keep(held, refs)
+
+    def _keep(self, held: _Held, refs: tuple[EvidenceRef, ...]) -> None:
         if held.event.phase is EventPhase.ENDED:
             self._keep_end(held.event, refs)
             return

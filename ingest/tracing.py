@@ -1,10 +1,10 @@
 """Traces of one frame to one case, by OpenTelemetry; nothing is recorded unless somebody collects.
 
     frame -> decode, gate, infer, track, rules
-          -> event -> capture, evidence, outbox -> send -> PUT, POST -> (the API goes on: accept_report, dispatch)
+          -> event -> capture, evidence, outbox -> send -> PUT, POST -> (in the API) accept_report, dispatch
 
 A frame without an event leaves no span and costs nothing: the spans of its stages are made afterwards, from
-the times that the stage clock kept, and only when an event came of it (or for one frame in N, see `EVERY_VAR`).
+the times that the stage clock kept, and only when an event came of it (or for one frame in N: `EVERY_VAR`).
 A report's place in its trace is kept in the outbox beside it, as a W3C `traceparent`: it survives kill -9,
 may be sent by another process, and travels to the API as a header.
 
@@ -26,7 +26,8 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, StatusCode
 from opentelemetry.util.types import AttributeValue
 
-from ingest.types import Event, Frame
+from ingest.stages import StageClock
+from ingest.types import Event, EventPhase, Frame
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +40,6 @@ BEFORE: Final = frozenset({"decode", "gate", "thumbnail"})
 FLUSH_MS: Final = 3000
 
 TRACER: Final = trace.get_tracer("kerbwatch.ingest")
-
-Laps = Mapping[str, tuple[float, float]]
-"""Begin and end of the last run of each stage, seconds of `time.perf_counter`."""
 
 
 def configure(environment: Mapping[str, str] = os.environ) -> bool:
@@ -78,32 +76,33 @@ def flush() -> None:
         hand_over(FLUSH_MS)
 
 
-class FrameTrace:
-    """The trace of one frame: made when an event comes of it, its stages added when it is done.
+class FrameTraces:
+    """The traces of one pipeline's frames: made when an event comes of a frame, else not at all.
 
     Args:
-        frame: whose.
-        began: when its analysis began, seconds of `time.perf_counter`.
-        laps: what is known of its stages by now; says when the trace begins.
+        stages: tells when the stages of the present frame ran.
+        every: one frame in so many is traced without an event; 0: none.
     """
 
-    def __init__(self, frame: Frame, began: float, laps: Laps) -> None:
-        self._began = began
-        first = min((at for stage, (at, _) in laps.items() if stage in BEFORE), default=began)
-        self._span = TRACER.start_span(
-            "frame",
-            context=Context(),
-            start_time=_unix_ns(first),
-            attributes={
-                "kerbwatch.camera": frame.source_id,
-                "kerbwatch.frame.index": frame.index,
-                "kerbwatch.frame.at": frame.at.isoformat(),
-            },
-        )
+    def __init__(self, stages: StageClock, every: int | None = None) -> None:
+        self._stages = stages
+        self._every = every_of(os.environ) if every is None else every
+        self._frame: Frame | None = None
+        self._began = 0.0
+        self._span: Span | None = None
+
+    def begin(self, frame: Frame) -> None:
+        """Note that the analysis of a frame begins now."""
+        self._frame, self._began, self._span = frame, time.perf_counter(), None
+        if self._every and frame.index % self._every == 0:
+            self._of_frame()
 
     @contextmanager
     def event(self, event: Event) -> Iterator[None]:
-        """Let what happens in the `with` block belong to an event of this frame."""
+        """Let what happens in the `with` block belong to an event of the present frame; not a pre-alarm."""
+        if event.phase is EventPhase.PRE_ALARM:
+            yield
+            return
         attributes = {
             "kerbwatch.report_id": event.event_id,
             "kerbwatch.event.kind": event.kind.value,
@@ -111,25 +110,44 @@ class FrameTrace:
             "kerbwatch.zone": event.zone_id,
             "kerbwatch.event.started_at": event.started_at.isoformat(),
         }
-        inside = trace.set_span_in_context(self._span, Context())
-        with TRACER.start_as_current_span("event", inside, attributes=attributes):
+        with TRACER.start_as_current_span("event", _inside(self._of_frame()), attributes=attributes):
             yield
 
-    def close(self, laps: Laps) -> None:
-        """Add the frame's stages, from their times, and end it now."""
-        inside = trace.set_span_in_context(self._span, Context())
-        for stage, (began, ended) in sorted(laps.items(), key=lambda lap: lap[1]):
-            if stage in BEFORE or began >= self._began:
-                span = TRACER.start_span(stage, inside, start_time=_unix_ns(began))
-                span.end(_unix_ns(ended))
-        self._span.end()
+    def end(self) -> None:
+        """Note that the analysis is over: what was traced gets its stages, from their times."""
+        span, self._span = self._span, None
+        if span is None:
+            return
+        for stage, (began, ended) in sorted(self._stages.laps().items(), key=lambda lap: lap[1]):
+            if stage in BEFORE or began >= self._began:  # the others are of an earlier frame
+                TRACER.start_span(stage, _inside(span), start_time=_unix_ns(began)).end(_unix_ns(ended))
+        span.end()
+
+    def _of_frame(self) -> Span:
+        if self._span is not None:
+            return self._span
+        laps = self._stages.laps()
+        first = min((laps[stage][0] for stage in BEFORE & laps.keys()), default=self._began)
+        attributes: dict[str, AttributeValue] = {}
+        if (frame := self._frame) is not None:
+            attributes = {
+                "kerbwatch.camera": frame.source_id,
+                "kerbwatch.frame.index": frame.index,
+                "kerbwatch.frame.at": frame.at.isoformat(),
+            }
+        self._span = TRACER.start_span("frame", Context(), start_time=_unix_ns(first), attributes=attributes)
+        return self._span
 
 
-def every(environment: Mapping[str, str] = os.environ) -> int:
+def _inside(span: Span) -> Context:
+    return trace.set_span_in_context(span, Context())
+
+
+def every_of(environment: Mapping[str, str]) -> int:
     """Give N of "one frame in N is traced without an event"; 0: none.
 
-    >>> every({"KERBWATCH_TRACE_EVERY": "1000"}), every({}), every({"KERBWATCH_TRACE_EVERY": "often"})
-    (1000, 0, 0)
+    >>> every_of({"KERBWATCH_TRACE_EVERY": "100"}), every_of({}), every_of({"KERBWATCH_TRACE_EVERY": "often"})
+    (100, 0, 0)
     """
     said = environment.get(EVERY_VAR, "")
     return int(said) if said.isdecimal() else 0
