@@ -19,6 +19,7 @@ from detector.backends import Precision
 from detector.detector import Detector
 from detector.errors import WrongUse
 from detector.registry import resolve
+from ingest.fleet.claims import Claims
 from ingest.fleet.cpu import rss_bytes, usable_cores
 from ingest.fleet.status import CameraStatus, WorkerStatus
 from ingest.fleet.tally import Rates
@@ -41,6 +42,7 @@ class GroupSettings:
         gate: which frames are analysed.
         sends: post reports from this process. Without, they are kept on the disk for another process that
             has an `Uplink` over the same folder, as the supervisor on this machine does.
+        claims: lease every camera at the API before watching it. Without, whoever adds it has seen to that.
     """
 
     model: str | None = None
@@ -49,6 +51,7 @@ class GroupSettings:
     threads: int | None = None
     gate: str = "every"
     sends: bool = True
+    claims: bool = False
 
 
 class CameraGroup:
@@ -79,7 +82,10 @@ class CameraGroup:
         self._settings = settings
         self._detectors = Detectors(settings)
         self._uplink = Uplink(data, api_url, token, on_case, sends=settings.sends)
-        self._around = Surroundings(site, self.worker, settings.gate, self._detectors.of_camera, self._uplink)
+        self._claims = Claims(None, self._uplink.client, self.worker, self._lost) if settings.claims else None
+        self._around = Surroundings(
+            site, self.worker, settings.gate, self._detectors.of_camera, self._uplink, self._claims
+        )
         self._cameras: dict[str, WatchedCamera] = {}
         self._lock = threading.RLock()
         self._rates = Rates()
@@ -88,6 +94,8 @@ class CameraGroup:
     def __enter__(self) -> Self:
         self._stack.enter_context(self._detectors)
         self._stack.enter_context(self._uplink)
+        if self._claims:
+            self._stack.enter_context(self._claims)
         return self
 
     def __exit__(
@@ -161,6 +169,13 @@ class CameraGroup:
             cameras, self._cameras = list(self._cameras.values()), {}
         _stop_all(cameras)
         self._stack.close()
+
+    def _lost(self, camera_id: str, sentence: str) -> None:
+        """End a camera's connection because another worker has its lease now."""
+        log.warning("%s", sentence)
+        for watched in self._watched():
+            if watched.camera.id == camera_id:
+                watched.interrupt()
 
     def _watched(self) -> list[WatchedCamera]:
         with self._lock:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from detector.errors import WrongUse
 from ingest.fleet.group import CameraGroup, GroupSettings
 from ingest.fleet.status import CameraState
 from tests.api_stand_in import ApiStandIn
+from tests.ingest.fleet.lease_server import LeaseServer
 from tests.ingest.fleet.sites import always_a_car, camera, clip, eventually, site_of
 
 
@@ -68,6 +71,21 @@ def test_cameras_come_and_go_while_it_runs(tmp_path, api, settings):
         assert group.status().cameras == ()
         group.add(one)
         eventually(lambda: of(group, "one").state is CameraState.ENDED)
+
+
+def test_a_camera_that_another_worker_leased_is_refused_until_it_is_free(tmp_path, settings):
+    one = camera("one", clip(tmp_path / "one.mp4"))
+    with LeaseServer() as api:
+        api.owners["one"] = "edge-2:7"
+        claiming = replace(settings, claims=True)
+        with CameraGroup(site_of(one), claiming, tmp_path / "data", api.url) as group:
+            group.add(one)
+            refused = eventually(lambda: of(group, "one").state is CameraState.REFUSED and of(group, "one"))
+            assert refused.fault.startswith("camera 'one' is taken: edge-2:7 watches it")
+            assert refused.analysed == 0
+            api.owners.clear()
+            eventually(lambda: of(group, "one").state is CameraState.ENDED)
+        assert api.owners == {}
 
 
 def test_what_was_reported_is_known_to_the_next_group_while_the_api_is_away(tmp_path, settings):
