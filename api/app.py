@@ -18,6 +18,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.security import HTTPBearer
 from starlette.responses import Response
 
+from api import tracing
 from api.dispatch import Dispatcher
 from api.dispatch.worker import DispatchWorker
 from api.http import OPEN_PATHS, BodyLimit, ProblemDocument, TokenGuard, dumped, install_handlers, login
@@ -92,6 +93,7 @@ def _bare_app(limits: Limits) -> FastAPI:
         docs_url=None,  # both fetch their scripts from elsewhere; this runs where there is no elsewhere
         redoc_url=None,
         servers=[{"url": "/", "description": "this server"}],
+        telemetry=tracing.telemetry(),
         dependencies=[
             Security(HTTPBearer(auto_error=False, description="Asked for when the server was given a token."))
         ],

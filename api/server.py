@@ -32,6 +32,7 @@ from api.services import Services
 from api.serving import listen, server_of, url_of
 from api.settings import Retry, parse_auto_confirm
 from api.store import open_store
+from api.tracing import SERVICE
 from detector.errors import Failure, WrongUse
 
 log = logging.getLogger(__name__)
@@ -236,6 +237,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     for name in ("httpx2", "httpcore2", "alembic", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    os.environ.setdefault("OTEL_SERVICE_NAME", SERVICE)  # the SDK reads it there
     try:
         return serve(settings_of(sys.argv[1:] if argv is None else argv, os.environ))
     except Failure as failure:

@@ -17,6 +17,7 @@ from uuid import UUID, uuid5
 
 from pydantic import AwareDatetime, Field
 
+from api import tracing
 from api.correction import ReasonCode, reason_code_of
 from api.errors import Conflict, MissingEvidence, NotFound, ReportDiffers, Unacceptable, UnsupportedMedia
 from api.evidence import MEDIA_TYPES, EvidenceFile, EvidenceStore
@@ -144,6 +145,10 @@ class Services:
             ReportDiffers: this id was used with another payload. MissingEvidence: upload first.
             Unacceptable: the report contradicts itself or its evidence.
         """
+        with tracing.step("accept_report", **{"kerbwatch.report_id": str(report.report_id)}):
+            return self._accept(report)
+
+    def _accept(self, report: CaseReport) -> tuple[Case, bool]:
         digest = _digest(report)
         if report.observed_at < report.started_at:
             raise Unacceptable("observed_at: an event cannot be observed before it started.")
@@ -175,7 +180,7 @@ class Services:
         return case
 
     def _open(self, tx: CaseTransaction, report: CaseReport, digest: str) -> Case:
-        case = open_case(report, self.now())
+        case = open_case(report, self.now(), tracing.carried())
         tx.add_case(case, digest)
         self._note(tx, case, "reported", report.source_id, f"{report.model} {report.confidence:.2f}")
         rule = next((rule for rule in self.auto_confirm if rule.covers(report)), None)
@@ -487,7 +492,12 @@ def _filing(case: Case) -> DispatchJob:
         created_at=case.updated_at,
         next_at=case.updated_at,
     )
-    return DispatchJob(case_id=case.case_id, dispatch=dispatch, body=outgoing(case).model_dump_json())
+    return DispatchJob(
+        case_id=case.case_id,
+        dispatch=dispatch,
+        body=outgoing(case).model_dump_json(),
+        traceparent=case.traceparent,
+    )
 
 
 def _digest(report: CaseReport) -> str:

@@ -207,6 +207,7 @@ class Case(Wire):
     end: EventEnd | None = None
     reviews: tuple[Review, ...] = ()
     dispatch: Dispatch | None = None
+    traceparent: str = Field(default="", description="Its place in the trace of the frame that it came of.")
 
     @property
     def evidence(self) -> tuple[EvidenceRef, ...]:
@@ -277,11 +278,15 @@ class VerdictPage:
 
 @dataclass(frozen=True, slots=True)
 class DispatchJob:
-    """One thing to send: the dispatch row, the case it is about, and the body as it stood at confirmation."""
+    """One thing to send: the dispatch row, the case it is about, and the body as it stood at confirmation.
+
+    `traceparent`: the case's place in a trace, "" where none is recorded.
+    """
 
     case_id: UUID
     dispatch: Dispatch
     body: str
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,8 +325,8 @@ class LeaseAnswer(Wire):
     refused: tuple[Lease, ...]
 
 
-def open_case(report: CaseReport, at: datetime) -> Case:
-    """Give the new case of a report."""
+def open_case(report: CaseReport, at: datetime, traceparent: str = "") -> Case:
+    """Give the new case of a report; `traceparent`: its place in a trace."""
     return Case(
         case_id=case_id_of(report.report_id),
         report=report,
@@ -329,6 +334,7 @@ def open_case(report: CaseReport, at: datetime) -> Case:
         version=1,
         received_at=at,
         updated_at=at,
+        traceparent=traceparent,
     )
 
 

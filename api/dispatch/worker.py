@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import Final
 
+from api import tracing
 from api.dispatch import DeliveryError, Dispatcher, RefusedError
 from api.services import Services
 from api.types import DispatchJob
@@ -49,6 +50,14 @@ class DispatchWorker:
         return len(jobs)
 
     async def _deliver(self, job: DispatchJob) -> None:
+        said: dict[str, str | int] = {
+            "kerbwatch.case_id": str(job.case_id),
+            "kerbwatch.attempt": job.dispatch.attempts + 1,
+        }
+        with tracing.continued(job.traceparent, "dispatch", **said):
+            await self._send(job)
+
+    async def _send(self, job: DispatchJob) -> None:
         dispatch_id = job.dispatch.dispatch_id
         try:
             receipt = await self._dispatcher.send(job)

@@ -118,6 +118,7 @@ class SqlTransaction:
                 updated_at=case.updated_at,
                 digest=digest,
                 report=report.model_dump(mode="json"),
+                traceparent=case.traceparent,
                 end=None,
             )
         )
@@ -237,6 +238,7 @@ class SqlTransaction:
                 next_at=dispatch.next_at,
                 leased_until=None,
                 last_error=dispatch.last_error,
+                traceparent=job.traceparent,
                 receipt=None,
             )
         )
@@ -355,6 +357,7 @@ def _case(row: CaseRow) -> Case:
         version=row.version,
         received_at=row.received_at,
         updated_at=row.updated_at,
+        traceparent=row.traceparent,
         end=EventEnd.model_validate(row.end) if row.end else None,
         reviews=tuple(_review(review) for review in row.reviews),
         dispatch=_dispatch(row.dispatches[-1]) if row.dispatches else None,
@@ -395,7 +398,9 @@ def _dispatch(row: DispatchRow) -> Dispatch:
 
 
 def _job(row: DispatchRow) -> DispatchJob:
-    return DispatchJob(case_id=row.case_id, dispatch=_dispatch(row), body=row.body)
+    return DispatchJob(
+        case_id=row.case_id, dispatch=_dispatch(row), body=row.body, traceparent=row.traceparent
+    )
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:

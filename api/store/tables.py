@@ -6,7 +6,19 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, Index, Integer, String, Text, Uuid
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    Uuid,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
@@ -62,6 +74,7 @@ class CaseRow(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcTime)
     digest: Mapped[str] = mapped_column(String(64))
     report: Mapped[dict[str, Any]] = mapped_column(JSON)
+    traceparent: Mapped[str] = mapped_column(String(60), server_default=text("''"))
     end: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     reviews: Mapped[list[ReviewRow]] = relationship(order_by="ReviewRow.seq", lazy="raise")
     dispatches: Mapped[list[DispatchRow]] = relationship(order_by="DispatchRow.seq", lazy="raise")
@@ -115,6 +128,7 @@ class DispatchRow(Base):
     next_at: Mapped[datetime | None] = mapped_column(UtcTime)
     leased_until: Mapped[datetime | None] = mapped_column(UtcTime)
     last_error: Mapped[str] = mapped_column(Text)
+    traceparent: Mapped[str] = mapped_column(String(60), server_default=text("''"))
     receipt: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
