@@ -103,6 +103,15 @@ class CameraGroup:
     ) -> None:
         self.close()
 
+    def load(self, models: Iterable[str]) -> None:
+        """Load models before a camera needs them; one that stands for all, where one does.
+
+        Raises:
+            WrongUse, Failure: as `detector.Detector` and `detector.registry.resolve`.
+        """
+        for model in models:
+            self._detectors.of_camera(model)
+
     def add(self, camera: Camera) -> None:
         """Begin to watch a camera; returns at once.
 

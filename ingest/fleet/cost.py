@@ -1,0 +1,149 @@
+"""What cameras cost, from what workers measure, and how many more fit. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ingest.fleet.fair import Demand
+from ingest.fleet.status import CameraState, CameraStatus, WorkerStatus
+
+START_CORES = 0.16
+"""Cores of a camera of which nothing is known: 1080p25 at 5 analysed fps without a motion gate, as measured on a
+prototype (`reference/PERFORMANCE.md`, C = 0.164). It counts only until one camera of the machine was measured."""
+START_FPS = 5.0
+"""The rate at which that was measured."""
+SETTLE_S = 10.0
+"""A camera counts as measured after running for so long."""
+MEMORY_S = 30.0
+"""Time constant of the averages: a street's busy seconds must not decide alone."""
+RUNS = frozenset({CameraState.RUNNING, CameraState.DEGRADED})
+
+
+@dataclass(slots=True)
+class Measured:
+    """One camera's averages.
+
+    Args:
+        fixed: cores of its own threads (receiving, decoding, tracking).
+        per_frame: CPU seconds of the worker beside that, for each frame it had analysed: inference.
+        seconds: how long it was measured.
+    """
+
+    fixed: float = 0.0
+    per_frame: float = 0.0
+    seconds: float = 0.0
+    look: tuple[str, int] = ("", 0)
+    """Codec and class of size: what makes cameras similar."""
+
+    def note(self, fixed: float, per_frame: float | None, past_s: float) -> None:
+        """Take what was measured over the last `past_s`; None where no frame was analysed."""
+        weight = past_s / min(MEMORY_S, self.seconds + past_s)
+        self.fixed += weight * (fixed - self.fixed)
+        if per_frame is not None:
+            self.per_frame += (weight if self.per_frame else 1.0) * (per_frame - self.per_frame)
+        self.seconds += past_s
+
+    def cores(self, fps: float) -> float:
+        """Give what it takes at a rate."""
+        return self.fixed + self.per_frame * fps
+
+
+@dataclass(slots=True)
+class Books:
+    """Costs of all cameras of a fleet, kept up to date by `note`."""
+
+    _cameras: dict[str, Measured] = field(default_factory=dict)
+    _last: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def note(self, worker: WorkerStatus, now_s: float) -> None:
+        """Take a worker's status: CPU time of its cameras' threads, and what it used beside them.
+
+        Args:
+            worker: its newest status; each must be given once.
+            now_s: when it was told, seconds of any steady clock.
+        """
+        own = {camera.camera_id: self._own(camera, now_s) for camera in worker.cameras}
+        known = {camera_id: found for camera_id, found in own.items() if found is not None}
+        beside = max(0.0, worker.cpu_share - sum(cores for cores, _ in known.values()))
+        frames = sum(camera.fps_analysed for camera in worker.cameras)
+        per_frame = beside / frames if frames > 0 else None
+        for camera in worker.cameras:
+            if camera.state in RUNS and camera.camera_id in known:
+                cores, past_s = known[camera.camera_id]
+                measured = self._cameras.setdefault(camera.camera_id, Measured())
+                measured.look = look_of(camera)
+                measured.note(cores, per_frame if camera.fps_analysed > 0 else None, past_s)
+
+    def _own(self, camera: CameraStatus, now_s: float) -> tuple[float, float] | None:
+        """Give the cores of a camera's threads since the last status, and the seconds since; None at first."""
+        before = self._last.get(camera.camera_id)
+        self._last[camera.camera_id] = now_s, camera.cpu_s
+        if before is None or camera.cpu_s < before[1] or now_s <= before[0]:
+            return None
+        return (camera.cpu_s - before[1]) / (now_s - before[0]), now_s - before[0]
+
+    def forget(self, camera_id: str) -> None:
+        """Drop a camera that is no longer watched."""
+        self._cameras.pop(camera_id, None)
+        self._last.pop(camera_id, None)
+
+    def measured(self, camera_id: str) -> bool:
+        """Say whether a camera has run for long enough to know what it costs."""
+        found = self._cameras.get(camera_id)
+        return found is not None and found.seconds >= SETTLE_S
+
+    def demand(self, camera_id: str, fps: float, fps_min: float) -> Demand:
+        """Give what a camera wants and costs, estimated where it is not measured yet (see `estimate`)."""
+        found = self._cameras.get(camera_id)
+        if found is not None and found.seconds >= SETTLE_S:
+            return Demand(fps, fps_min, found.fixed, found.per_frame)
+        return self.estimate(fps, fps_min, found.look if found else None)
+
+    def estimate(self, fps: float, fps_min: float, look: tuple[str, int] | None = None) -> Demand:
+        """Give the cost of a camera that was not measured.
+
+        The median of the measured ones of the same codec and class of size; where there are none, the median
+        of all measured ones; before any was measured, `START_CORES`.
+        """
+        settled = [found for found in self._cameras.values() if found.seconds >= SETTLE_S]
+        alike = [found for found in settled if found.look == look] or settled
+        if not alike:
+            return Demand(fps, fps_min, START_CORES / 2, START_CORES / 2 / START_FPS)
+        return Demand(
+            fps,
+            fps_min,
+            statistics.median(found.fixed for found in alike),
+            statistics.median(found.per_frame for found in alike),
+        )
+
+
+def look_of(camera: CameraStatus) -> tuple[str, int]:
+    """Give codec and class of size, a class for each doubling of the number of pixels."""
+    pixels = camera.size_px[0] * camera.size_px[1] if camera.size_px else 0
+    return camera.codec, pixels.bit_length()
+
+
+def room_for(demand: Demand, load: float, capacity: float) -> int:
+    """Give how many more cameras of a cost fit.
+
+    >>> room_for(Demand(5, 1, 0.05, 0.01), load=1.0, capacity=1.7)
+    7
+    """
+    one = demand.cost(demand.fps)
+    return max(0, int((capacity - load) / one + 1e-9)) if one > 0 else 0
+
+
+def no_room(demand: Demand, load: float, capacity: float, watched: int) -> str:
+    """Say why a camera does not fit, for people."""
+    return (
+        f"no room: it would take {demand.cost(demand.fps):.2f} cores, and {watched} cameras use {load:.2f} of "
+        f"the {capacity:.2f} that may be used; lower fps, use substreams, or raise --max-load"
+    )
+
+
+def load_of(demands: Mapping[str, Demand] | Iterable[Demand]) -> float:
+    """Give the cores that cameras take at the rates they want."""
+    rows = demands.values() if isinstance(demands, Mapping) else demands
+    return sum(demand.cost(demand.fps) for demand in rows)

@@ -1,0 +1,188 @@
+"""A worker process: a camera group, told by its supervisor what to watch, over a pipe.
+
+Started by `ingest.fleet.process` as `python -m ingest.fleet.worker FD`. The supervisor sends `Open` first, and
+then any of the other orders; the worker answers with `Ready` or `NotReady`, then with a `WorkerStatus` a second.
+When the pipe ends, the supervisor is gone, and so is the worker, at once: what it had to keep is on the disk.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from detector.errors import Failure, WrongUse
+from ingest.fleet.group import CameraGroup, GroupSettings
+from ingest.fleet.status import WorkerStatus
+from ingest.site import Camera, Site
+
+log = logging.getLogger(__name__)
+
+STATUS_S = 1.0
+"""Pause between two statuses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """The first order: make the group; `cores` are those it may use, none: all. See `CameraGroup`."""
+
+    site: Site
+    settings: GroupSettings
+    data: Path
+    api_url: str
+    token: str
+    cores: tuple[int, ...] = ()
+    models: tuple[str, ...] = ()
+    """Models to load before the first camera comes, so that a wrong one is told at the start."""
+    log_level: int = logging.INFO
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Watch these cameras, with these settings if they are watched already."""
+
+    cameras: tuple[Camera, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Watch these cameras no more."""
+
+    camera_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Analyse these cameras at these rates, frames per second."""
+
+    fps: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End in an orderly way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The group is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotReady:
+    """The group could not be opened; `wrong_use`: by the user's fault."""
+
+    sentence: str
+    wrong_use: bool
+
+
+Order = Open | Watch | Leave | Rates | Stop
+Answer = Ready | NotReady | WorkerStatus
+
+
+class Worker:
+    """Follow a supervisor's orders until it says stop or is gone.
+
+    Orders are carried out one after the other by a thread of their own, so that a camera that is slow to
+    leave does not hold up the status, by whose absence the supervisor knows a worker that hangs.
+    """
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._stop = threading.Event()
+
+    def run(self) -> int:
+        """Work; give the exit code."""
+        first = self._next()
+        if not isinstance(first, Open):
+            return 2
+        logging.getLogger().setLevel(first.log_level)
+        _keep_to(first.cores)
+        try:
+            group = CameraGroup(first.site, first.settings, first.data, first.api_url, first.token)
+        except Failure as failure:
+            return self._not_ready(failure)
+        with group, ThreadPoolExecutor(1, thread_name_prefix="orders") as orders:
+            try:
+                group.load(first.models)
+            except Failure as failure:
+                return self._not_ready(failure)
+            self._pipe.send(Ready())
+            threading.Thread(target=self._listen, args=(group, orders), name="pipe", daemon=True).start()
+            while not self._stop.wait(STATUS_S):
+                self._pipe.send(group.status())
+            orders.shutdown(cancel_futures=True)
+        return 0
+
+    def _not_ready(self, failure: Failure) -> int:
+        self._pipe.send(NotReady(str(failure), isinstance(failure, WrongUse)))
+        return failure.exit_code
+
+    def _next(self) -> Any:
+        """Give the next order; where there is nobody left to give one, end this process."""
+        try:
+            return self._pipe.recv()
+        except (EOFError, OSError):
+            # At once, whatever hangs: cameras must not be watched by nobody's worker and by the next one too.
+            os._exit(0)
+
+    def _listen(self, group: CameraGroup, orders: ThreadPoolExecutor) -> None:
+        while True:
+            order = self._next()
+            if isinstance(order, Stop):
+                self._stop.set()
+            else:
+                orders.submit(_obey, group, order)
+
+
+def _obey(group: CameraGroup, order: Order) -> None:
+    try:
+        match order:
+            case Watch(cameras):
+                for camera in cameras:
+                    group.change(camera)
+            case Leave(camera_ids):
+                for camera_id in camera_ids:
+                    group.remove(camera_id)
+            case Rates(fps):
+                group.set_rates(fps)
+    except Failure as failure:
+        log.error("%s", failure)  # noqa: TRY400 - the sentence says it
+
+
+def _keep_to(cores: tuple[int, ...]) -> None:
+    """Use only these cores, where the system lets one choose."""
+    if cores and hasattr(os, "sched_setaffinity"):
+        try:
+            os.sched_setaffinity(0, cores)
+        except OSError as error:
+            log.warning("cores %s cannot be had: %s; using any", cores, error.strerror)
+
+
+def main() -> int:
+    """Run a worker over the file descriptor named on the command line."""
+    # Ctrl-C reaches the whole process group; the supervisor ends its workers in order.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    logging.basicConfig(
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO, stream=sys.stderr
+    )
+    try:
+        return Worker(Connection(int(sys.argv[1]))).run()
+    except (BrokenPipeError, ConnectionResetError):
+        return 0
+    finally:
+        log.debug("worker %d ends at %.0f", os.getpid(), time.time())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
