@@ -1,0 +1,154 @@
+"""One run of Kerbwatch's whole pipeline on a clip, from decoding to the spool: a child process.
+
+    python benchmarks/ours.py CLIP SITE [--gate motion] [--precision int8] [--threads 1] [--main CLIP]
+
+Prints one JSON line: CPU seconds of this process, all threads and children, from the opening of the clip to
+its end (loading the model and computing its first picture are left out), frames, stages, events. Nothing is
+sent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.clips import HD, VARIANTS
+from benchmarks.event_sets import Collector
+from detector.detector import Detector
+from detector.registry import resolve
+from ingest.config import load_site
+from ingest.gate import KINDS, open_gate
+from ingest.pipeline import Pipeline, assemble
+from ingest.rules import EventRule
+from ingest.session import source_of
+from ingest.site import Camera
+from ingest.types import Event, Scene
+from ingest.uplink import Uplink
+
+OURS = tuple(kind for kind in ("lookback", "zones", "motion") if kind in KINDS)
+"""Gates that skip, the most skipping first."""
+
+
+class Listening:
+    """A rule whose events are also given to a collector."""
+
+    def __init__(self, rule: EventRule, collector: Collector) -> None:
+        self._rule, self._collector = rule, collector
+        self.kinds, self.always_review = rule.kinds, rule.always_review
+
+    def update(self, scene: Scene) -> list[Event]:
+        """As the rule."""
+        events = self._rule.update(scene)
+        self._collector.take(events)
+        return events
+
+    def finish(self, at: Any) -> list[Event]:
+        """As the rule."""
+        events = self._rule.finish(at)
+        self._collector.take(events)
+        return events
+
+    def remember(self, known: Iterable[Event]) -> None:
+        """As the rule."""
+        self._rule.remember(known)
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else a rule has."""
+        return getattr(self._rule, name)
+
+
+def cpu_s() -> float:
+    """Give the CPU seconds of this process and of children that have ended."""
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def has_substreams() -> bool:
+    """Say whether a camera may have a substream for analysis beside its main stream."""
+    return "substream" in Camera.model_fields
+
+
+def camera_of(args: argparse.Namespace, camera: Camera) -> Camera:
+    """Give the camera that watches the clip; with --main the clip is its substream."""
+    if not args.main:
+        return camera.model_copy(update={"source": str(args.clip)})
+    return camera.model_copy(update={"source": str(args.main), "substream": str(args.clip)})
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Run the pipeline once and say what it took and found."""
+    site = load_site(args.site)
+    camera = camera_of(args, site.cameras[0])
+    size = VARIANTS["sub"].size if args.small else HD
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Detector(
+            resolve(args.model), threads=args.threads, precision=args.precision, hint="throughput"
+        ) as detector,
+        Uplink(Path(folder), "http://127.0.0.1:9", "", lambda _: None, sends=False) as uplink,
+    ):
+        detector.detect(np.zeros((size[1], size[0], 3), np.uint8))
+        assert camera.starts_at is not None
+        collector = Collector(camera.starts_at, size, HD)
+        cpu, wall = cpu_s(), time.perf_counter()
+        parts = assemble(site, camera, detector, open_gate(args.gate), uplink.writer, uplink.outbox)
+        parts.rules = [Listening(rule, collector) for rule in parts.rules]
+        pipeline = Pipeline(parts)
+        with source_of(camera, site) as source:
+            summary = pipeline.run(source)
+        spent = cpu_s() - cpu
+        wall = time.perf_counter() - wall
+        stages = getattr(pipeline, "stages", None) or getattr(parts, "stages", None)
+        return {
+            "cpu_s": spent,
+            "wall_s": wall,
+            "frames": summary.frames,
+            "read": source.status.read,
+            "dropped": dict(source.status.dropped),
+            "video_s": args.seconds,
+            "events": [found.as_json() for found in collector.found()],
+            "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "model": detector.model_ref,
+            "batches": {str(k): v for k, v in getattr(detector, "batches", {}).items()},
+            "infer_s": getattr(detector, "infer_s", None),
+            "stage_s": stages.seconds() if stages else {},
+            "stage_n": stages.counts() if stages else {},
+        }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what decides how the pipeline runs."""
+    parser.add_argument("--gate", default=OURS[0], help=f"which frames are analysed (default {OURS[0]})")
+    parser.add_argument("--precision", help="of the detector (default: what the model says for this chip)")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="of the detector; 1 as in a worker of the fleet"
+    )
+    parser.add_argument("--model", default="street@production")
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("site", type=Path)
+    parser.add_argument("--small", action="store_true", help="the clip is of 640x360")
+    parser.add_argument(
+        "--main", type=Path, help="the main stream, opened for evidence; CLIP is its substream"
+    )
+    parser.add_argument("--seconds", type=float, default=60.0, help="length of the clip")
+    add_arguments(parser)
+    print(json.dumps(run(parser.parse_args())))
+
+
+if __name__ == "__main__":
+    main()
