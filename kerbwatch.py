@@ -14,6 +14,7 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "run": ("ingest.cli:run", "analyse one source and print its cases"),
     "serve": ("ingest.cli:serve", "serve the API and the page, analyse every camera of a site"),
+    "top": ("ingest.fleet.top:top", "how the cameras of a running serve are doing, what is wrong first"),
     "detect": ("detector.cli:detect", "boxes of pictures"),
     "dataset": (
         "training.dataset.cli:dataset",

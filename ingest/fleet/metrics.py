@@ -16,6 +16,8 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import Final, Generic, TypeVar
 
+from fastapi import FastAPI
+from fastapi.responses import Response
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -27,8 +29,11 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
 
 from ingest.fleet.status import CameraState, CameraStatus, OutboxCount, WorkerStatus, cameras_of
+from ingest.fleet.status_server import Extend, Fleet
 
 DROP_REASONS: Final = ("late", "stale", "undecodable", "still", "overload")
 """Always told, at 0 before the first, so that the first one is an increase."""
@@ -349,3 +354,19 @@ def exposition(registry: CollectorRegistry, accept: str = "") -> tuple[bytes, st
     """
     encode, content_type = choose_encoder(accept)
     return encode(registry), content_type
+
+
+def metrics_route(spool: Spool | None = None) -> Extend:
+    """Give what adds `/metrics` to the status server; for `spool` see `FleetCollector`."""
+
+    def extend(app: FastAPI, fleet: Fleet) -> None:
+        registry = registry_of(fleet.status, spool)
+
+        @app.get("/metrics")
+        def metrics(request: Request) -> Response:
+            body, content_type = exposition(registry, request.headers.get("accept", ""))
+            return Response(body, headers={"content-type": content_type})
+
+        app.add_middleware(GZipMiddleware, minimum_size=1000)
+
+    return extend
