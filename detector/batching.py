@@ -1,51 +1,49 @@
-"""Canvases of many cameras -> batches of one shape -> a backend."""
+"""Canvases of many cameras -> batches of one shape -> a backend that gains by them."""
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from detector.backends import Backend
+from detector.backends import Answer, Backend
+from detector.errors import Failure
+from detector.lane import Finish, Pending, Tally, closed
 from detector.types import Detections, FloatArray, Image
 
-Finish = Callable[[FloatArray], Detections]
-"""Raw output of one picture, (4 + classes, N), to its boxes."""
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    canvas: Image
+    finish: Finish
+    asked: float
+    """On the clock of `time.perf_counter`."""
+    future: Future[Answer[Detections]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One picture's place in a batch."""
+
+    _future: Future[Answer[Detections]]
+
+    def result(self, timeout: float | None = None) -> Detections:
+        return self._future.result(timeout).value
+
+    def done(self) -> bool:
+        return self._future.done()
 
 
 @dataclass(slots=True, eq=False)
 class _Batch:
     shape: tuple[int, ...]
-    jobs: list[tuple[Image, Finish]] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """Boxes that are on their way."""
-
-    _batch: Future[list[Detections]]
-    _place: int
-
-    def result(self, timeout: float | None = None) -> Detections:
-        """Wait for the boxes.
-
-        Args:
-            timeout: seconds; None waits for ever.
-
-        Raises:
-            TimeoutError: they are not there in time.
-            Failure: the backend could not do it.
-        """
-        return self._batch.result(timeout)[self._place]
-
-    def done(self) -> bool:
-        """Say whether `result` would return at once."""
-        return self._batch.done()
+    jobs: list[_Job] = field(default_factory=list)
 
 
 class Batcher:
@@ -59,63 +57,88 @@ class Batcher:
         """Start the workers."""
         self._backend = backend
         self._lock = threading.Lock()
-        self._open: dict[tuple[int, ...], tuple[_Batch, Future[list[Detections]]]] = {}
+        self._open: dict[tuple[int, ...], _Batch] = {}
         self._workers = ThreadPoolExecutor(backend.in_flight, thread_name_prefix="detector")
         # Twice what can run: enough that no worker waits for a camera, few enough that pictures stay fresh.
         self.room = 2 * backend.in_flight * backend.batch_max
         self._places = threading.BoundedSemaphore(self.room)
-        self._batches: Counter[int] = Counter()
-        self._infer_s = 0.0
+        self._closed = False
+        self.tally = Tally()
 
-    @property
-    def batches(self) -> Counter[int]:
-        """How many pictures were computed at once: size to times, a copy."""
-        with self._lock:
-            return self._batches.copy()
-
-    @property
-    def infer_s(self) -> float:
-        """Seconds that the backend computed so far, summed over calls side by side."""
-        with self._lock:
-            return self._infer_s
+    def run(self, canvas: Image, finish: Finish) -> Answer[Detections]:
+        """Compute one canvas; see `Lane`."""
+        return self._submit(canvas, finish).result()
 
     def submit(self, canvas: Image, finish: Finish) -> Pending:
-        """Hand in one canvas, uint8 (h, w, 3); wait while `room` pictures are already on their way.
-
-        Raises:
-            RuntimeError: it is closed.
-        """
-        self._places.acquire()
-        with self._lock:
-            batch, future = self._batch_for(canvas.shape)
-            batch.jobs.append((canvas, finish))
-            if len(batch.jobs) >= self._backend.batch_max:
-                del self._open[canvas.shape]
-            return Pending(future, len(batch.jobs) - 1)
+        """Hand in one canvas; wait while `room` pictures are already on their way; see `Lane`."""
+        return _Place(self._submit(canvas, finish))
 
     def close(self) -> None:
-        """Finish what is on its way, then stop."""
+        """Finish what is on its way, then stop; see `Lane`."""
+        with self._lock:
+            self._closed = True
         self._workers.shutdown(wait=True)
 
-    def _count(self, pictures: int, seconds: float) -> None:
-        with self._lock:
-            self._batches[pictures] += 1
-            self._infer_s += seconds
-
-    def _batch_for(self, shape: tuple[int, ...]) -> tuple[_Batch, Future[list[Detections]]]:
-        if shape not in self._open:
-            batch = _Batch(shape)
-            self._open[shape] = batch, self._workers.submit(self._run, batch)
-        return self._open[shape]
-
-    def _run(self, batch: _Batch) -> list[Detections]:
-        with self._lock:  # from here on the batch takes no more
-            if batch.shape in self._open and self._open[batch.shape][0] is batch:
-                del self._open[batch.shape]
-        start = time.perf_counter()
+    def _submit(self, canvas: Image, finish: Finish) -> Future[Answer[Detections]]:
+        job = _Job(canvas, finish, time.perf_counter(), Future())
+        self._places.acquire()
         try:
-            raws = self._backend.infer(np.stack([canvas for canvas, _ in batch.jobs]))
-            self._count(len(batch.jobs), time.perf_counter() - start)
-            return [finish(raw) for (_, finish), raw in zip(batch.jobs, raws, strict=True)]
+            with self._lock:
+                self._put(job)
+        except BaseException:
+            self._places.release()
+            raise
+        return job.future
+
+    def _put(self, job: _Job) -> None:
+        if self._closed:
+            raise closed()
+        shape = job.canvas.shape
+        batch = self._open.get(shape)
+        if batch is None:
+            batch = _Batch(shape)
+            self._workers.submit(self._run, batch)
+            self._open[shape] = batch
+        batch.jobs.append(job)
+        if len(batch.jobs) >= self._backend.batch_max:
+            del self._open[shape]
+
+    def _run(self, batch: _Batch) -> None:
+        with self._lock:  # from here on the batch takes no more
+            if self._open.get(batch.shape) is batch:
+                del self._open[batch.shape]
+        try:
+            self._compute(batch.jobs)
         finally:
             self._places.release(len(batch.jobs))
+
+    def _compute(self, jobs: list[_Job]) -> None:
+        """Give every job its boxes or its error; no exception leaves."""
+        began = time.perf_counter()
+        try:
+            first = jobs[0].canvas
+            raws = self._backend.infer(first[None] if len(jobs) == 1 else np.stack([j.canvas for j in jobs]))
+        except Exception as error:  # noqa: BLE001 - raised where the boxes are wanted
+            if len(jobs) > 1 and isinstance(error, Failure):
+                # One picture, or the memory for so many, may be at fault: the others shall not suffer for it.
+                log.warning("a batch of %d pictures failed and is done one by one: %s", len(jobs), error)
+                for job in jobs:
+                    self._compute([job])
+            else:
+                for job in jobs:
+                    job.future.set_exception(error)
+            return
+        took_s = time.perf_counter() - began
+        self.tally.add(len(jobs), sum(began - job.asked for job in jobs), took_s)
+        for job, raw in zip(jobs, raws, strict=True):
+            _finish(job, raw, began - job.asked, took_s)
+
+
+def _finish(job: _Job, raw: FloatArray, waited_s: float, took_s: float) -> None:
+    began = time.perf_counter()
+    try:
+        value = job.finish(raw)
+    except Exception as error:  # noqa: BLE001 - raised where the boxes are wanted
+        job.future.set_exception(error)
+    else:
+        job.future.set_result(Answer(value, waited_s, took_s + time.perf_counter() - began))

@@ -39,30 +39,29 @@ def decode(
     """
     if raw.ndim != 2 or len(raw) != 4 + len(score_min):
         raise ValueError(f"raw output: wanted ({4 + len(score_min)}, N), got {raw.shape}")
-    places, label = (_every_class if every_class else _best_class)(raw[4:], score_min)
-    score = raw[4 + label, places]
-    order = np.argsort(-score, kind="stable")[:limit]
-    places, label, score = places[order], label[order], score[order]
-    centre, half = raw[:2, places], raw[2:4, places] / 2
-    xyxy = np.concatenate([centre - half, centre + half]).T
-    return Candidates(
-        np.asarray(xyxy, dtype=np.float32),
-        np.minimum(score, 1.0).astype(np.float32),
-        label.astype(np.int64),
-    )
+    sides, label, score = (_every_class if every_class else _best_class)(raw, score_min)
+    order = (-score).argsort(kind="stable")[:limit]
+    sides, label, score = sides[:, order], label[order], score[order]
+    xyxy = np.empty((len(score), 4), np.float32)
+    half = sides[2:] / 2
+    xyxy[:, :2] = (sides[:2] - half).T
+    xyxy[:, 2:] = (sides[:2] + half).T
+    return Candidates(xyxy, np.minimum(score, np.float32(1)), label)
 
 
-def _best_class(scores: FloatArray, score_min: FloatArray) -> tuple[IntArray, IntArray]:
-    """Give the places, and the best class of each, where that class reaches its threshold."""
-    best = scores.max(axis=0)
+def _best_class(raw: FloatArray, score_min: FloatArray) -> tuple[FloatArray, IntArray, FloatArray]:
+    """Give sides (4, K), label and score of the places whose best class reaches its threshold."""
     # argmax along the slow axis is dear, so only places that could pass any threshold pay for it.
-    places = np.flatnonzero(best >= score_min.min())
-    label = scores[:, places].argmax(axis=0)
-    passing = best[places] >= score_min[label]
-    return places[passing], label[passing]
+    found = raw[:, (raw[4:].max(axis=0) >= score_min.min()).nonzero()[0]]
+    scores = found[4:]
+    label, score = scores.argmax(axis=0), scores.max(axis=0)
+    passing = score >= score_min[label]
+    if passing.all():
+        return found[:4], label, score
+    return found[:4, passing], label[passing], score[passing]
 
 
-def _every_class(scores: FloatArray, score_min: FloatArray) -> tuple[IntArray, IntArray]:
-    """Give the places and classes of all scores that reach their thresholds."""
-    label, places = np.nonzero(scores >= score_min[:, None])
-    return places, label
+def _every_class(raw: FloatArray, score_min: FloatArray) -> tuple[FloatArray, IntArray, FloatArray]:
+    """Give sides (4, K), label and score of every class of every place that reaches its threshold."""
+    label, places = np.nonzero(raw[4:] >= score_min[:, None])
+    return raw[:4, places], label, raw[4 + label, places]

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 import numpy as np
 
-from detector.backends import Backend, Hint, Options, Precision, open_backend
+from detector.backends import Backend, DirectBackend, Hint, Options, Precision, open_backend
 from detector.backends.chip import adds_int8_exactly
-from detector.batching import Batcher, Pending
+from detector.batching import Batcher
 from detector.decode import CANDIDATES_MAX, CANDIDATES_MAX_EVERY_CLASS, decode
+from detector.direct import Direct
 from detector.errors import WrongUse
+from detector.lane import Finish, Lane, Pending
 from detector.letterbox import Letterbox, letterbox, plan
-from detector.nms import nms
+from detector.nms import suppress
 from detector.registry import resolve
 from detector.spec import ModelSpec
 from detector.types import Detections, FloatArray, Image
 
 BOXES_MAX = 300
 """Most boxes of one picture, as in COCO's evaluation of ultralytics models."""
+
+Clock: TypeAlias = Callable[[str, float], None]
+"""Is told a stage and its seconds, such as `ingest.stages.StageClock.add`."""
 
 ScoreMin = float | Mapping[str, float] | None
 """One threshold for all classes, some classes' own (the others keep the model's), or the model's."""
@@ -71,7 +76,8 @@ class Detector:
             if isinstance(backend, str)
             else backend
         )
-        self._batcher = Batcher(self._backend)
+        opened = self._backend
+        self._lane: Lane = Direct(opened) if isinstance(opened, DirectBackend) else Batcher(opened)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -86,12 +92,17 @@ class Detector:
     @property
     def batches(self) -> Counter[int]:
         """How many pictures were computed at once: size to times, a copy."""
-        return self._batcher.batches
+        return self._lane.tally.batches
 
     @property
     def infer_s(self) -> float:
         """Seconds that the backend computed so far, summed over requests side by side."""
-        return self._batcher.infer_s
+        return self._lane.tally.infer_s
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds that pictures have waited for the backend so far, summed over pictures."""
+        return self._lane.tally.waited_s
 
     def detect(self, image: Image, score_min: ScoreMin = None, *, every_class: bool = False) -> Detections:
         """Find things in one picture.
@@ -106,7 +117,8 @@ class Detector:
             WrongUse: a threshold outside [0, 1] or of an unknown class.
             Failure: the backend could not do it.
         """
-        return self.submit(image, score_min, every_class=every_class).result()
+        canvas, lies = letterbox(image, self.spec.side_px, self.spec.stride_px)
+        return self.detect_canvas(canvas, lies, score_min, every_class=every_class)
 
     def submit(self, image: Image, score_min: ScoreMin = None, *, every_class: bool = False) -> Pending:
         """Begin to look at one picture; return at once, or when there is room in the queue.
@@ -120,13 +132,30 @@ class Detector:
         return self.submit_canvas(canvas, lies, score_min, every_class=every_class)
 
     def detect_canvas(
-        self, canvas: Image, lies: Letterbox, score_min: ScoreMin = None, *, every_class: bool = False
+        self,
+        canvas: Image,
+        lies: Letterbox,
+        score_min: ScoreMin = None,
+        *,
+        every_class: bool = False,
+        clock: Clock | None = None,
     ) -> Detections:
         """Find things in a picture that already lies on a canvas; the boxes are in pixels of its source.
 
-        Args and Raises as `submit_canvas` and `detect`.
+        Args:
+            canvas: as `submit_canvas`.
+            lies: as `submit_canvas`.
+            score_min: as `detect`.
+            every_class: as `detect`.
+            clock: is told the seconds of "infer_wait" (until the backend had a place) and of "infer".
+
+        Raises as `submit_canvas` and `detect`.
         """
-        return self.submit_canvas(canvas, lies, score_min, every_class=every_class).result()
+        answer = self._lane.run(canvas, self._reader(canvas, lies, score_min, every_class=every_class))
+        if clock:
+            clock("infer_wait", answer.waited_s)
+            clock("infer", answer.took_s)
+        return answer.value
 
     def submit_canvas(
         self, canvas: Image, lies: Letterbox, score_min: ScoreMin = None, *, every_class: bool = False
@@ -144,13 +173,7 @@ class Detector:
         Raises:
             ValueError: `canvas` is of another type, or not of the size that `lies` says.
         """
-        width, height = lies.canvas_wh
-        if canvas.dtype != np.uint8 or canvas.shape != (height, width, 3):
-            raise ValueError(
-                f"canvas: wanted uint8 ({height}, {width}, 3) BGR, got {canvas.dtype} {canvas.shape}"
-            )
-        limits = self._limits(score_min)
-        return self._batcher.submit(canvas, partial(self._finish, lies, limits, every_class=every_class))
+        return self._lane.submit(canvas, self._reader(canvas, lies, score_min, every_class=every_class))
 
     def lies(self, width: int, height: int) -> Letterbox:
         """Say how a picture of `width` x `height` pixels lies on this model's canvas."""
@@ -164,7 +187,7 @@ class Detector:
         pending: deque[Pending] = deque()
         for image in images:
             pending.append(self.submit(image, score_min))
-            if len(pending) >= self._batcher.room:
+            if len(pending) >= self._lane.room:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
@@ -175,7 +198,7 @@ class Detector:
 
     def close(self) -> None:
         """Finish what is on its way and give the model's memory back."""
-        self._batcher.close()
+        self._lane.close()
         self._backend.close()
 
     def __enter__(self) -> Self:
@@ -186,12 +209,20 @@ class Detector:
     ) -> None:
         self.close()
 
+    def _reader(self, canvas: Image, lies: Letterbox, score_min: ScoreMin, *, every_class: bool) -> Finish:
+        width, height = lies.canvas_wh
+        if canvas.dtype != np.uint8 or canvas.shape != (height, width, 3):
+            raise ValueError(
+                f"canvas: wanted uint8 ({height}, {width}, 3) BGR, got {canvas.dtype} {canvas.shape}"
+            )
+        return partial(self._finish, lies, self._limits(score_min), every_class=every_class)
+
     def _finish(
         self, lies: Letterbox, limits: FloatArray, raw: FloatArray, *, every_class: bool
     ) -> Detections:
         most = CANDIDATES_MAX_EVERY_CLASS if every_class else CANDIDATES_MAX
         found = decode(raw, limits, most, every_class=every_class)
-        kept = nms(*found, iou_max=self.spec.iou_max, limit=BOXES_MAX)
+        kept = suppress(found.xyxy, found.label, self.spec.iou_max, BOXES_MAX)
         xyxy = lies.to_source(found.xyxy[kept])
         boxes = Detections(xyxy, found.score[kept], found.label[kept], self.names)
         inside = (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])

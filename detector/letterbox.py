@@ -36,7 +36,8 @@ class Letterbox:
         width, height = self.source_wh
         scale = np.array([width / self.inner_wh[0], height / self.inner_wh[1]] * 2)
         mapped = (xyxy - np.array([self.left, self.top] * 2)) * scale
-        return np.asarray(np.clip(mapped, 0, np.array([width, height] * 2)), dtype=np.float32)
+        np.maximum(mapped, 0, out=mapped)  # np.clip takes several times as long on a few boxes
+        return np.asarray(np.minimum(mapped, np.array([width, height] * 2)), dtype=np.float32)
 
     def to_canvas(self, xyxy: FloatArray) -> FloatArray:
         """Map boxes (N, 4) from picture to canvas."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from detector.errors import Failure, WrongUse
 from detector.spec import ModelSpec
 from detector.types import FloatArray, Image
 
+T = TypeVar("T")
 Precision = Literal["f32", "bf16", "f16", "int8"]
 Hint = Literal["latency", "throughput"]
 
@@ -23,11 +25,13 @@ class Options:
         precision: number format of the arithmetic. "f32" and "int8" give the same boxes on every run; "int8"
             needs a file that was quantised and calibrated for it.
         hint: "latency" puts all threads on one picture, "throughput" serves several pictures side by side.
+        device: "cpu", "cuda" or "cuda:N"; None: what the backend takes by itself.
     """
 
     threads: int | None = None
     precision: Precision = "f32"
     hint: Hint = "latency"
+    device: str | None = None
 
 
 class Backend(Protocol):
@@ -50,6 +54,62 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Give memory and device back; calling it twice does no harm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """What was read, and what it cost.
+
+    Args:
+        value: what the reader gave.
+        waited_s: seconds until a place was free.
+        took_s: seconds of computing and reading.
+    """
+
+    value: T
+    waited_s: float
+    took_s: float
+
+
+class Running(Protocol[T]):
+    """A picture on its way."""
+
+    def answer(self, timeout: float | None = None) -> Answer[T]:
+        """Wait for it; again and again the same.
+
+        Raises:
+            TimeoutError: it is not there after `timeout` seconds.
+            Failure: as `Backend.infer`.
+        """
+
+    def done(self) -> bool:
+        """Say whether `answer` would return at once."""
+
+
+@runtime_checkable
+class DirectBackend(Backend, Protocol):
+    """A backend that computes single pictures and lets their output be read where it lies, without a copy.
+
+    `read` gets the raw output of one picture, float32 (4 + classes, N). It must not keep it: the next picture
+    overwrites it.
+    """
+
+    def compute(self, canvas: Image, read: Callable[[FloatArray], T]) -> Answer[T]:
+        """Compute in the thread that calls; wait for one of `in_flight` places before.
+
+        Args:
+            canvas: uint8 (h, w, 3) BGR; h and w are multiples of the model's stride.
+            read: takes the boxes out of the output.
+
+        Raises:
+            Failure: as `infer`.
+        """
+
+    def begin(self, canvas: Image, read: Callable[[FloatArray], T]) -> Running[T]:
+        """Start to compute and return; wait for one of `in_flight` places before.
+
+        `canvas` must stay as it is until the answer is there. Args and Raises as `compute`.
+        """
 
 
 KINDS: dict[str, str] = {

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-import queue
 import sys
 import threading
 from collections import Counter, OrderedDict
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 
-from detector.backends import Options, check_rows, check_sizes
-from detector.errors import Failure
+from detector.backends import Answer, Options, Running, check_rows, check_sizes
+from detector.backends.requests import Requests, output, run
+from detector.errors import Failure, WrongUse
 from detector.registry import weights
 from detector.spec import ModelSpec, Stored
 from detector.types import FloatArray, Image
@@ -23,7 +25,7 @@ OFTEN = 16
 """A shape seen this often gets a graph of its own; the others share one of any shape, 5 % slower."""
 
 _ANY_SHAPE = (-1, -1, -1, 3)
-_Pool: TypeAlias = "queue.SimpleQueue[Any]"
+T = TypeVar("T")
 
 
 def import_openvino() -> Any:
@@ -44,7 +46,7 @@ def import_openvino() -> Any:
 
 
 class OpenVinoBackend:
-    """Compiled graphs, each with a pool of infer requests.
+    """Compiled graphs, each with its infer requests.
 
     A call takes a free request or waits for one, so that any number of cameras may share the backend;
     OpenVINO releases the interpreter lock while it computes.
@@ -57,11 +59,17 @@ class OpenVinoBackend:
 
         Raises:
             Failure: the file is missing, has another hash, or OpenVINO cannot read it.
+            WrongUse: another device than the CPU is asked for.
         """
+        if options.device not in {None, "cpu"}:
+            raise WrongUse(
+                f"the backend openvino computes on the CPU, not on {options.device}; "
+                "use --backend ultralytics or onnx for a GPU."
+            )
         self._ov = import_openvino()
         stored: Stored = "int8" if options.precision == "int8" else "f32"
         path = weights(spec, "openvino", "onnx", precision=stored)
-        self._ref = spec.ref
+        self._ref, self._stride_px = spec.ref, spec.stride_px
         self.in_flight, self._config = _plan(options)
         self._core = self._ov.Core()
         try:
@@ -73,56 +81,76 @@ class OpenVinoBackend:
         check_rows(spec, _rows(self._model))
         check_sizes(spec, _fixed_wh(self._model))
         self._lock = threading.Lock()
-        self._pools: OrderedDict[tuple[int, ...], _Pool] = OrderedDict()
+        self._graphs: OrderedDict[tuple[int, ...], Requests] = OrderedDict()
         self._seen: Counter[tuple[int, ...]] = Counter()
 
     def infer(self, canvases: Image) -> FloatArray:
         """Give the raw output (B, 4 + classes, N); see `Backend`."""
-        pool = self._pool(canvases.shape)
-        request = pool.get()
+        graph = self._graph(canvases.shape)
         try:
-            request.infer(np.ascontiguousarray(canvases), share_inputs=True)
-            # Copied, because the request's memory is overwritten by whoever takes it next.
-            return np.array(request.get_output_tensor().data, dtype=np.float32)
+            request = graph.take()
+            try:
+                run(request, canvases)
+                # Copied, because the request's memory is overwritten by whoever takes it next.
+                return np.array(output(request))
+            finally:
+                graph.give(request)
         except RuntimeError as error:
-            raise self._refused(canvases.shape, error) from error
-        finally:
-            pool.put(request)
+            raise self._failed(canvases.shape, error) from error
+
+    def compute(self, canvas: Image, read: Callable[[FloatArray], T]) -> Answer[T]:
+        """Compute one picture in the thread that calls; see `DirectBackend`."""
+        shape = (1, *canvas.shape)
+        return self._graph(shape).compute(canvas, read, partial(self._failed, shape))
+
+    def begin(self, canvas: Image, read: Callable[[FloatArray], T]) -> Running[T]:
+        """Start with one picture; see `DirectBackend`."""
+        shape = (1, *canvas.shape)
+        return self._graph(shape).begin(canvas, read, partial(self._failed, shape))
 
     def close(self) -> None:
-        """Drop the compiled graphs; requests still running keep theirs until they end."""
+        """Read what was begun and drop the graphs; requests still running keep theirs until they end."""
         with self._lock:
-            self._pools.clear()
+            graphs = list(self._graphs.values())
+            self._graphs.clear()
+        for graph in graphs:
+            graph.settle()
 
-    def _pool(self, shape: tuple[int, ...]) -> _Pool:
+    def _graph(self, shape: tuple[int, ...]) -> Requests:
         """Give the requests for a shape: its own graph for the first shape and for frequent ones.
 
         A camera has one shape for ever; a folder of pictures has dozens, each for a moment.
         """
+        height, width = shape[1:3]
+        if height % self._stride_px or width % self._stride_px:
+            raise Failure(
+                f"model {self._ref} does not take pictures of {width}x{height} pixels: "
+                f"both sides must be multiples of {self._stride_px}."
+            )
         with self._lock:
             self._seen[shape] += 1
-            own = shape in self._pools or not self._pools or self._seen[shape] >= OFTEN
+            own = shape in self._graphs or not self._graphs or self._seen[shape] >= OFTEN
             key = shape if own else _ANY_SHAPE
-            if key not in self._pools:
-                self._pools[key] = self._compile(key)
-            self._pools.move_to_end(key)
-            if len(self._pools) > SHAPES_MAX + 1:  # and the one of any shape
-                oldest, _ = self._pools.popitem(last=False)
+            if key not in self._graphs:
+                self._graphs[key] = Requests(partial(self._compile, key))
+            self._graphs.move_to_end(key)
+            if len(self._graphs) > SHAPES_MAX + 1:  # and the one of any shape
+                oldest, _ = self._graphs.popitem(last=False)
                 self._seen[oldest] = 0
-            return self._pools[key]
+            return self._graphs[key]
 
-    def _compile(self, shape: tuple[int, ...]) -> _Pool:
+    def _compile(self, shape: tuple[int, ...]) -> list[Any]:
         batch, height, width, _ = shape
-        try:
-            model = self._model.clone()
-            model.reshape([batch, 3, height, width])
-            compiled = self._core.compile_model(self._with_input_of_bytes(model), "CPU", self._config)
-        except RuntimeError as error:
-            raise self._refused(shape, error) from error
-        pool: _Pool = queue.SimpleQueue()
-        for _ in range(self.in_flight):
-            pool.put(compiled.create_infer_request())
-        return pool
+        model = self._model.clone()
+        model.reshape([batch, 3, height, width])
+        compiled = self._core.compile_model(self._with_input_of_bytes(model), "CPU", self._config)
+        return [compiled.create_infer_request() for _ in range(self.in_flight)]
+
+    def _failed(self, shape: tuple[int, ...], error: RuntimeError) -> Failure:
+        """Give up a graph that has failed: the next picture in it would fail with it (2026.4)."""
+        with self._lock:
+            self._graphs.pop(shape if shape in self._graphs else _ANY_SHAPE, None)
+        return self._refused(shape, error)
 
     def _refused(self, shape: tuple[int, ...], error: RuntimeError) -> Failure:
         what = "pictures of any size" if shape == _ANY_SHAPE else f"pictures of {shape[2]}x{shape[1]} pixels"
@@ -143,14 +171,18 @@ class OpenVinoBackend:
         return steps.build()
 
 
-def _plan(options: Options) -> tuple[int, dict[str, str | int]]:
+def _plan(options: Options) -> tuple[int, dict[str, str | int | bool]]:
     """Give how many requests run side by side, and OpenVINO's configuration."""
-    threads = options.threads or _cores()
-    config: dict[str, str | int] = {
+    cores = _cores()
+    threads = min(options.threads or cores, cores)
+    config: dict[str, str | int | bool] = {
         # What a quantised network leaves in floating point is computed as f32: the same boxes on every run.
         "INFERENCE_PRECISION_HINT": "f32" if options.precision == "int8" else options.precision,
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": options.hint.upper(),
+        # Several processes that share a machine would pin to the same cores; the affinity of the process
+        # keeps them apart, and OpenVINO's threads inherit it.
+        "ENABLE_CPU_PINNING": threads == os.cpu_count(),
     }
     if options.hint == "throughput":
         config["NUM_STREAMS"] = threads

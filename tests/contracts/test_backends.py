@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from detector.backends import KINDS, Backend, Options, open_backend
+from detector.backends import KINDS, Backend, DirectBackend, Options, open_backend
 from detector.backends.scripted import EVERY_OTHER, ScriptedBackend, scripted_spec
 from detector.detector import Detector
 from detector.errors import Failure
@@ -115,6 +115,59 @@ def test_many_threads_get_their_own_answers(backend):
 def test_it_says_how_it_wants_to_be_fed(backend):
     assert backend.batch_max >= 1
     assert backend.in_flight >= 1
+
+
+def direct(backend: Backend) -> DirectBackend:
+    if not isinstance(backend, DirectBackend):
+        pytest.skip("it has no way for single pictures")
+    return backend
+
+
+def test_single_pictures_are_read_where_they_lie(backend):
+    device, given = direct(backend), canvases(4, 192, 320)
+    for picture in given:
+        answer = device.compute(picture, np.array)
+        np.testing.assert_array_equal(answer.value, backend.infer(picture[None])[0])
+        assert answer.took_s > 0
+        assert answer.waited_s >= 0
+    runs = [device.begin(picture, np.array) for picture in given]  # more than it has places
+    for picture, run in reversed(list(zip(given, runs, strict=True))):
+        np.testing.assert_array_equal(run.answer(60).value, backend.infer(picture[None])[0])
+        assert run.done()
+        np.testing.assert_array_equal(run.answer().value, backend.infer(picture[None])[0])
+
+
+def test_many_threads_with_single_pictures(backend):
+    device, given = direct(backend), canvases(5, 192, 320)
+    wanted = [backend.infer(picture[None])[0] for picture in given]
+
+    def camera(number):
+        for k in range(6):
+            place = (number + k) % len(given)
+            run = device.begin(given[place], np.array) if k % 2 else None
+            computed = device.compute(given[place], np.array).value
+            np.testing.assert_array_equal(computed, wanted[place])
+            if run is not None:
+                np.testing.assert_array_equal(run.answer(60).value, wanted[place])
+        return True
+
+    with ThreadPoolExecutor(6) as threads:
+        assert all(threads.map(camera, range(6)))
+
+
+def test_a_picture_that_fails_leaves_the_others_alone(backend):
+    device, good = direct(backend), canvases(1, 192, 320)[0]
+    wanted = device.compute(good, np.array).value
+    for _ in range(2 * backend.in_flight + 1):  # a place that is not given back would block for ever
+        bad = np.zeros((100, 70, 3), np.uint8)  # no multiple of the stride
+        with pytest.raises(Failure, match="does not take pictures of 70x100 pixels"):
+            device.compute(bad, np.array)
+        run = device.begin(good, np.array)
+        with pytest.raises(Failure, match="does not take pictures of 70x100 pixels"):
+            device.begin(bad, np.array).answer(60)
+        with pytest.raises(ZeroDivisionError):
+            device.begin(good, lambda _: 1 / 0).answer(60)
+        np.testing.assert_array_equal(run.answer(60).value, wanted)
 
 
 def frames() -> list[tuple[str, np.ndarray]]:

@@ -160,14 +160,14 @@ def test_more_sizes_than_are_kept(colour_models):
                 picture = street(("red", rows % 10, rows - 1), height=32 * rows)
                 for _ in range(OFTEN + 1):
                     assert cells(detector.detect(picture)) == [("red", rows % 10, rows - 1)]
-        assert len(detector._backend._pools) == SHAPES_MAX + 1
+        assert len(detector._backend._graphs) == SHAPES_MAX + 1
 
 
 def test_a_folder_of_all_sizes_does_not_compile_for_each(colour_models):
     with Detector(resolve("colours@0", colour_models), threads=1) as detector:
         for rows in range(1, 11):
             assert cells(detector.detect(street(("red", 0, 0), height=32 * rows))) == [("red", 0, 0)]
-        assert len(detector._backend._pools) == 2
+        assert len(detector._backend._graphs) == 2
 
 
 def test_one_pixel_and_a_line(detector):
@@ -360,7 +360,7 @@ def test_when_a_device_fails_only_its_batch_does():
     device = Recorder()
     device.go.set()
     with Detector(scripted_spec(["thing"], side_px=320), device) as detector:
-        for _ in range(3 * detector._batcher.room):  # a place that is not given back would block for ever
+        for _ in range(3 * detector._lane.room):  # a place that is not given back would block for ever
             with pytest.raises(Failure, match="caught fire"):
                 detector.detect(np.full((96, 320, 3), 13, np.uint8))
         assert len(detector.detect(np.full((96, 320, 3), 30, np.uint8))) == 1

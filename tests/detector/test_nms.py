@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.nms import nms
+import detector.nms
+from detector.nms import PAIRS_MAX, nms
 
 
 def brute_force(boxes, scores, labels, iou_max, limit):
@@ -38,6 +41,30 @@ def test_it_is_the_brute_force(found, iou_max, limit):
     labels = np.array([label for _, _, label in found], np.int64)
     wanted = brute_force(boxes.tolist(), scores.tolist(), labels.tolist(), iou_max, limit)
     assert nms(boxes, scores, labels, iou_max, limit).tolist() == wanted
+
+
+@given(things, st.sampled_from([0.1, 0.45, 0.6, 1.0]), st.sampled_from([3, 300]))
+def test_many_boxes_take_another_way_to_the_same_end(found, iou_max, limit):
+    boxes = np.array([box for box, _, _ in found], np.float32).reshape(-1, 4)
+    scores = np.array([score / 20 for _, score, _ in found], np.float32)
+    labels = np.array([label for _, _, label in found], np.int64)
+    few = nms(boxes, scores, labels, iou_max, limit)
+    with mock.patch.object(detector.nms, "PAIRS_MAX", 0):
+        assert nms(boxes, scores, labels, iou_max, limit).tolist() == few.tolist()
+
+
+def test_on_both_sides_of_the_border_between_the_two_ways():
+    rng = np.random.default_rng(3)
+    corners = rng.uniform(0, 600, (PAIRS_MAX + 1, 2)).astype(np.float32)
+    boxes = np.concatenate([corners, corners + rng.uniform(5, 120, corners.shape)], axis=1).astype(np.float32)
+    scores, labels = rng.random(len(boxes), np.float32), rng.integers(0, 3, len(boxes))
+    for count in (PAIRS_MAX, PAIRS_MAX + 1):
+        kept = nms(boxes[:count], scores[:count], labels[:count], 0.3)
+        wanted = brute_force(
+            boxes[:count].tolist(), scores[:count].tolist(), labels[:count].tolist(), 0.3, 300
+        )
+        assert kept.tolist() == wanted
+        assert len(kept) < count
 
 
 def test_classes_do_not_suppress_each_other_however_large_the_boxes():
