@@ -78,7 +78,7 @@ def main() -> int:
     parser.add_argument("--kind", action="append", choices=KINDS, help="default: both")
     parser.add_argument("--variant", default="plain", help="coding of the clip (benchmarks/clips.py)")
     parser.add_argument("--runs", type=int, default=3, help="of each pipeline (default 3)")
-    parser.add_argument("--default-runs", type=int, default=2, help="of the slow `yolo track` (default 2)")
+    parser.add_argument("--default-runs", type=int, default=2, help="of the slow `yolo track` (2)")
     parser.add_argument("--quick", action="store_true", help="one run of each, the typical street only")
     parser.add_argument("--json", type=Path, help="default: benchmarks/results/cameras_per_core.json")
     ours.add_arguments(parser)
@@ -197,7 +197,7 @@ def run_kind(args: argparse.Namespace, kind: str, made: Mapping[str, Clip], peer
             else:
                 count(rows[name], run_ours(args, clip, small if name == SUBSTREAM else None))
                 rows[name].events = [Found.from_json(one) for one in rows[name].more.pop("events")]
-    return list(rows.values())
+    return [row for row in rows.values() if row.costs]
 
 
 def count(row: Row, said: dict[str, Any]) -> None:

@@ -40,12 +40,13 @@ OURS = tuple(kind for kind in ("lookback", "zones", "motion") if kind in KINDS)
 class Listening:
     """A rule whose events are also given to a collector."""
 
-    def __init__(self, rule: EventRule, collector: Collector) -> None:
-        self._rule, self._collector = rule, collector
+    def __init__(self, rule: EventRule, collector: Collector, analysed: set[int]) -> None:
+        self._rule, self._collector, self._analysed = rule, collector, analysed
         self.kinds, self.always_review = rule.kinds, rule.always_review
 
     def update(self, scene: Scene) -> list[Event]:
-        """As the rule."""
+        """As the rule; the frame's number is noted."""
+        self._analysed.add(scene.index)
         events = self._rule.update(scene)
         self._collector.take(events)
         return events
@@ -100,7 +101,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         collector = Collector(camera.starts_at, size, HD)
         cpu, wall = cpu_s(), time.perf_counter()
         parts = assemble(site, camera, detector, open_gate(args.gate), uplink.writer, uplink.outbox)
-        parts.rules = [Listening(rule, collector) for rule in parts.rules]
+        analysed: set[int] = set()
+        parts.rules = [Listening(rule, collector, analysed) for rule in parts.rules]
         pipeline = Pipeline(parts)
         with source_of(camera, site) as source:
             summary = pipeline.run(source)
@@ -111,7 +113,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             "cpu_s": spent,
             "wall_s": wall,
             "frames": summary.frames,
+            "analysed": sorted(analysed),
             "read": source.status.read,
+            "decoded": getattr(source.status, "decoded", None),
             "dropped": dict(source.status.dropped),
             "video_s": args.seconds,
             "events": [found.as_json() for found in collector.found()],
