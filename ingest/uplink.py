@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from detector.errors import Failure
+from ingest import tracing
 from ingest.client import ApiClient, Refused, TryLater
 from ingest.evidence import EvidenceWriter
 from ingest.outbox import Outbox
@@ -54,6 +55,7 @@ class Uplink:
         self._reader = threading.Thread(target=self._read, name="receipts", daemon=True)
 
     def __enter__(self) -> Self:
+        tracing.configure()
         self.outbox.start()
         self._reader.start()
         return self
@@ -65,6 +67,7 @@ class Uplink:
         self._reader.join(timeout=5)
         self.outbox.close()
         self.client.close()
+        tracing.flush()
 
     def _read(self) -> None:
         next_tidy = time.monotonic() + TIDY_S
