@@ -22,6 +22,7 @@ from api import tracing
 from api.dispatch import Dispatcher
 from api.dispatch.worker import DispatchWorker
 from api.http import OPEN_PATHS, BodyLimit, ProblemDocument, TokenGuard, dumped, install_handlers, login
+from api.metrics import Metrics
 from api.routes import cases, dispatch, evidence, leases, reports, system, verdicts
 from api.services import Callback, Services
 from api.settings import Limits
@@ -68,6 +69,12 @@ def create_app(parts: Parts) -> FastAPI:
     app = _bare_app(parts.services.limits)
     app.state.services = parts.services
     app.state.parts = parts
+    app.state.metrics = Metrics(
+        parts.services.statistics,
+        lambda: parts.services.now().timestamp(),
+        dispatches=parts.dispatcher is not None,
+    )
+    app.add_api_route("/metrics", _metrics, include_in_schema=False)
     app.state.uploads = anyio.CapacityLimiter(UPLOADS_AT_ONCE)
     app.router.lifespan_context = _lifespan(parts)
     for path, mounted in parts.mounts.items():
@@ -104,6 +111,11 @@ def _bare_app(limits: Limits) -> FastAPI:
     app.add_middleware(BodyLimit, limits=limits)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign] # FastAPI's documented way
     return app
+
+
+def _metrics(request: Request) -> Response:
+    body, content_type = request.app.state.metrics.exposition(request.headers.get("accept", ""))
+    return Response(body, headers={"content-type": content_type})
 
 
 def _login_route(token: str) -> Callable[[Request], Response]:

@@ -291,12 +291,16 @@ class DispatchJob:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many cases there are, by status, kind and source; how many dispatches, by state."""
+    """How many cases there are, by status, kind and source; how many dispatches, by state.
+
+    `oldest_pending_at`: when the dispatch was decided that has waited longest; None: none waits.
+    """
 
     by_status: dict[str, int] = field(default_factory=dict)
     by_kind: dict[str, int] = field(default_factory=dict)
     by_source: dict[str, int] = field(default_factory=dict)
     by_dispatch_state: dict[str, int] = field(default_factory=dict)
+    oldest_pending_at: datetime | None = None
 
 
 class LeaseRequest(Wire):

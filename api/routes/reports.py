@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Response
+from fastapi import APIRouter, Body, Request, Response
 
 from api.errors import Unacceptable
 from api.http import problems
@@ -65,6 +65,7 @@ EXAMPLE_END: Final = {"report_id": EXAMPLE_REPORT["report_id"], "ended_at": "202
 )
 def accept_report(
     report: Annotated[CaseReport, Body(openapi_examples={"parked car": {"value": EXAMPLE_REPORT}})],
+    request: Request,
     response: Response,
     services: Needed,
 ) -> CaseView:
@@ -74,6 +75,7 @@ def accept_report(
     `report-differs` says that the id was used with another payload: sending again will not help.
     """
     case, created = services.accept_report(report)
+    request.app.state.metrics.accepted(case, new=created)
     response.status_code = 201 if created else 200
     response.headers["location"] = f"/v1/cases/{case.case_id}"
     return view(case)

@@ -339,6 +339,9 @@ class SqlTransaction:
             by_kind=self._counted(CaseRow.kind),
             by_source=self._counted(CaseRow.source_id),
             by_dispatch_state=self._counted(DispatchRow.state),
+            oldest_pending_at=self._session.scalar(
+                select(func.min(DispatchRow.created_at)).where(DispatchRow.state == "pending")
+            ),
         )
 
     def _counted(self, column: Any) -> dict[str, int]:
