@@ -1,22 +1,49 @@
-"""Which frames are worth the detector: by rate, and, where a site wants it, by motion."""
+"""Which frames are worth the detector: by rate, and, where a site wants it, by change.
+
+How each gate could lose an event:
+
+- `every` analyses every frame that is due. What begins and ends between two of them (0.2 s at 5 fps) is lost.
+- `motion` decodes everything but analyses only frames that differ, and one every 2 s. What changes fewer
+  pixels than it looks for (a thing smaller than 3 % of the frame's width by 6 % of its height, or of the
+  ground's own grey) is seen up to 2 s late, and lost if it stays for less.
+- `lookback` compares the watched zones only, and decodes nothing but key frames while nothing changes in
+  them. When one differs, what was kept since the key frame before is decoded, so what happened between the
+  two is seen with its true times. Lost is what begins *and* ends between two key frames and leaves the second
+  like the first. What stands for a zone's dwell cannot do so while the dwell is longer than the distance of
+  two key frames: a camera with a zone of a shorter dwell, or with key frames more than 3 s apart, is decoded
+  in full. As with `motion`, a change too small to notice is seen at the next forced look, 2 s apart at most
+  (or the distance of two key frames).
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from detector.errors import WrongUse
-from detector.types import Image
 from ingest.types import Frame
 
 ROUNDING_S = 0.0015
 """Containers round times to as little as 1 ms; a frame this early still belongs to its slot."""
+FORCE_S = 2.0
+"""Longest pause between two analysed frames; the rules take one over 4 s for a camera that was down."""
+THUMBNAIL_WH = (160, 90)
+THINNED_WH = (640, 360)
+STEP = 14
+"""Grey levels by which a thumbnail's pixel must differ: above an encoder's breathing, below most cars."""
+PIXELS_MIN = 5
+"""Pixels of the thumbnail that must differ: 1.5 % by 2.5 % of the frame."""
+
+Thumbnail: TypeAlias = npt.NDArray[np.uint8]
+"""uint8 (90, 160), the frame in grey."""
+Polygons: TypeAlias = Iterable[Sequence[tuple[float, float]]]
+"""Corners as fractions of frame width and height."""
 
 
 class Rate:
@@ -35,21 +62,115 @@ class Rate:
         Raises:
             WrongUse: `fps` is not above zero.
         """
-        if not (math.isfinite(fps) and fps > 0):
-            raise WrongUse(f"fps is {fps}; give a number of frames per second above 0, such as 5.")
-        self._interval_s = 1.0 / fps
+        self._interval_s = _interval_s(fps)
         self._origin_s: float | None = None
         self._slot = -1
 
+    @property
+    def fps(self) -> float:
+        """Frames per second."""
+        return 1.0 / self._interval_s
+
+    def change(self, fps: float) -> None:
+        """Choose at another rate from the next frame on; safe from another thread.
+
+        Raises:
+            WrongUse: `fps` is not above zero.
+        """
+        interval_s = _interval_s(fps)
+        if interval_s != self._interval_s:
+            self._interval_s, self._origin_s, self._slot = interval_s, None, -1
+
     def due(self, seconds: float) -> bool:
         """Say whether the frame at `seconds` (any origin, increasing) is the first of its slot."""
-        if self._origin_s is None:
-            self._origin_s = seconds
-        slot = math.floor((seconds - self._origin_s + ROUNDING_S) / self._interval_s)
+        slot = self._slot_of(seconds)
         if slot <= self._slot:
             return False
         self._slot = slot
         return True
+
+    def awaits(self, seconds: float) -> bool:
+        """Say what `due` would, without taking the slot."""
+        return self._origin_s is None or self._slot_of(seconds) > self._slot
+
+    def slots(self, since_s: float, until_s: float) -> int:
+        """Give how many frames are due in a stretch of time, at least 0."""
+        return max(0, round((until_s - since_s) / self._interval_s))
+
+    def _slot_of(self, seconds: float) -> int:
+        if self._origin_s is None:
+            self._origin_s = seconds
+        return math.floor((seconds - self._origin_s + ROUNDING_S) / self._interval_s)
+
+
+def _interval_s(fps: float) -> float:
+    if not (math.isfinite(fps) and fps > 0):
+        raise WrongUse(f"fps is {fps}; give a number of frames per second above 0, such as 5.")
+    return 1.0 / fps
+
+
+class ChangeWatch:
+    """Say whether anything that matters changed since the frame that was analysed last.
+
+    Args:
+        watched: polygons outside of which nothing matters; none: all of the frame matters.
+        pixels_min: thumbnail pixels that must differ. step: grey levels by which.
+
+    >>> watch = ChangeWatch([[(0, 0), (0.5, 0), (0.5, 1), (0, 1)]])
+    >>> black, right = np.zeros((90, 160), np.uint8), np.zeros((90, 160), np.uint8)
+    >>> right[:, 100:] = 255
+    >>> watch.take(black)
+    >>> watch.differs(right), watch.differs(255 - black)
+    (False, True)
+    """
+
+    def __init__(self, watched: Polygons = (), *, pixels_min: int = PIXELS_MIN, step: int = STEP) -> None:
+        self._mask = _mask_of(watched)
+        self._pixels_min, self._step = pixels_min, step
+        self._reference: Thumbnail | None = None
+
+    def differs(self, thumbnail: Thumbnail) -> bool:
+        """Say whether a frame differs from the reference; the first one does."""
+        if self._reference is None:
+            return True
+        _, changed = cv2.threshold(
+            cv2.absdiff(thumbnail, self._reference), self._step, 255, cv2.THRESH_BINARY
+        )
+        if self._mask is not None:
+            changed = cv2.bitwise_and(changed, self._mask)
+        return int(cv2.countNonZero(changed)) >= self._pixels_min
+
+    def take(self, thumbnail: Thumbnail) -> None:
+        """Make a frame the reference: it is being analysed."""
+        self._reference = thumbnail
+
+
+def _mask_of(watched: Polygons) -> Thumbnail | None:
+    """Draw the polygons, a pixel wider all round; None: all of the frame."""
+    polygons = [np.round(np.array(polygon) * (160 - 1, 90 - 1)).astype(np.int32) for polygon in watched]
+    if not polygons:
+        return None
+    mask = np.zeros((THUMBNAIL_WH[1], THUMBNAIL_WH[0]), np.uint8)
+    for corners in polygons:
+        cv2.fillPoly(mask, [corners], 255)
+        cv2.polylines(mask, [corners], isClosed=True, color=255, thickness=3)
+    return mask
+
+
+def thumbnail_of(frame: Frame) -> Thumbnail:
+    """Give a frame in grey, small enough to compare."""
+    picture = frame.picture
+    return shrunk(cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY) if picture is None else picture.luma())
+
+
+def shrunk(luma: npt.NDArray[np.uint8]) -> Thumbnail:
+    """Make brightness of any size, uint8 (H, W), small.
+
+    Large pictures are thinned out first: half the time, and every pixel is still a mean of sixteen.
+    """
+    if luma.shape[1] > THINNED_WH[0] and luma.shape[0] > THINNED_WH[1]:
+        luma = np.asarray(cv2.resize(luma, THINNED_WH, interpolation=cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(cv2.resize(luma, THUMBNAIL_WH, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 class Gate(Protocol):
@@ -61,7 +182,7 @@ class Gate(Protocol):
 
 
 class EveryFrame:
-    """Admit all: the rate was kept by the source. The default."""
+    """Admit all: the source has chosen already."""
 
     def admit(self, frame: Frame) -> bool:  # noqa: ARG002 - the protocol's argument
         """Admit."""
@@ -71,39 +192,37 @@ class EveryFrame:
 class MotionGate:
     """Admit what differs from the last admitted frame, and one frame every `force_s` in any case.
 
-    The picture is compared as a grey thumbnail of 160 x 90: 0.05 ms a frame.
-
     Args:
         share_min: share of thumbnail pixels that must differ, [0, 1].
         step: grey levels by which a pixel must differ.
         force_s: longest pause between two admitted frames; things at rest are seen again this often.
     """
 
-    def __init__(self, share_min: float = 0.002, step: int = 18, force_s: float = 2.0) -> None:
-        self._share_min = share_min
-        self._step = step
+    def __init__(self, share_min: float = 0.002, step: int = 18, force_s: float = FORCE_S) -> None:
+        pixels = math.ceil(share_min * THUMBNAIL_WH[0] * THUMBNAIL_WH[1])
+        self._watch = ChangeWatch(pixels_min=pixels, step=step)
         self._force = timedelta(seconds=force_s)
-        self._last: npt.NDArray[np.int16] | None = None
         self._last_at: datetime | None = None
 
     def admit(self, frame: Frame) -> bool:
         """Say whether `frame` differs enough, or enough time has passed."""
-        thumbnail = _thumbnail(frame.image)
-        if self._last is not None and self._last_at is not None and frame.at - self._last_at < self._force:
-            changed = np.abs(thumbnail - self._last) > self._step
-            if float(changed.mean()) < self._share_min:
-                return False
-        self._last, self._last_at = thumbnail, frame.at
+        thumbnail = thumbnail_of(frame)
+        rested = self._last_at is not None and frame.at - self._last_at < self._force
+        if rested and not self._watch.differs(thumbnail):
+            return False
+        self._watch.take(thumbnail)
+        self._last_at = frame.at
         return True
 
 
-def _thumbnail(image: Image) -> npt.NDArray[np.int16]:
-    small = cv2.resize(image, (160, 90), interpolation=cv2.INTER_AREA)
-    grey: npt.NDArray[np.int16] = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.int16)
-    return grey
-
-
-KINDS: Mapping[str, Callable[[], Gate]] = {"every": EveryFrame, "motion": MotionGate}
+KINDS: Mapping[str, Callable[[], Gate]] = {
+    "auto": EveryFrame,
+    "every": EveryFrame,
+    "motion": MotionGate,
+    "lookback": EveryFrame,
+}
+"""What the pipeline asks. `lookback` is the source's work (`ingest.sources.lookback`), for it saves decoding;
+`auto` is `lookback` for live cameras and `every` for files."""
 
 
 def open_gate(kind: str = "every") -> Gate:

@@ -5,15 +5,41 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from detector.types import Image
+
+if TYPE_CHECKING:
+    from detector.letterbox import Letterbox
 
 XYXY: TypeAlias = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels of the source image."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+class Picture(Protocol):
+    """What a decoder gives: a picture that is not yet BGR, nor of the size that is wanted."""
+
+    @property
+    def wh(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        ...
+
+    def bgr(self) -> Image:
+        """Give it whole: uint8 (H, W, 3) BGR, read-only."""
+        ...
+
+    def luma(self) -> npt.NDArray[np.uint8]:
+        """Give its brightness, uint8 (H, W)."""
+        ...
+
+    def canvas(self, side_px: int, stride_px: int) -> tuple[Image, Letterbox]:
+        """Give the network's canvas and how the picture lies on it."""
+        ...
+
+
 class Frame:
     """One analysed picture of one source.
 
@@ -21,17 +47,44 @@ class Frame:
         source_id: the camera's id in the site file.
         index: position in the stream; counts dropped and skipped frames too.
         at: capture time from the stream's own clock, aware UTC.
-        image: uint8 (H, W, 3) BGR, read-only.
+        image: uint8 (H, W, 3) BGR, read-only; None: made of `picture` when it is first asked for.
+        picture: what the decoder gave.
+        mark: where it lies on the source's tape: number of the stream, presentation time; None: on none.
+
+    Raises:
+        ValueError: neither image nor picture.
     """
 
-    source_id: str
-    index: int
-    at: datetime
-    image: Image
+    __slots__ = ("_image", "at", "index", "mark", "picture", "source_id")
+
+    def __init__(
+        self,
+        source_id: str,
+        index: int,
+        at: datetime,
+        image: Image | None = None,
+        *,
+        picture: Picture | None = None,
+        mark: tuple[int, int] | None = None,
+    ) -> None:
+        if image is None and picture is None:
+            raise ValueError("wanted an image or a picture, got neither")
+        self.source_id, self.index, self.at, self.mark = source_id, index, at, mark
+        self._image, self.picture = image, picture
+
+    @property
+    def image(self) -> Image:
+        """The whole picture, uint8 (H, W, 3) BGR, read-only."""
+        if self._image is None:
+            assert self.picture is not None  # noqa: S101 - one of the two is there
+            self._image = self.picture.bgr()
+        return self._image
 
     @property
     def wh(self) -> tuple[int, int]:
         """Width and height in pixels."""
+        if self.picture is not None:
+            return self.picture.wh
         return int(self.image.shape[1]), int(self.image.shape[0])
 
 

@@ -6,6 +6,7 @@ A source is opened by `open_source` and closed by its `with` block; a new kind i
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,13 +14,17 @@ from datetime import datetime, tzinfo
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 from urllib.parse import urlsplit
 
 from detector.errors import WrongUse
+from ingest.sources.packets import Tape
+from ingest.stages import StageClock
 from ingest.types import Frame
 
 log = logging.getLogger(__name__)
+
+Decode = Literal["all", "lookback"]
 
 
 @dataclass(slots=True)
@@ -27,22 +32,44 @@ class SourceStatus:
     """How a source is doing.
 
     Args:
-        read: frames decoded so far; the index of the next one.
+        frames_in: pictures received, decoded or not.
+        decoded: pictures decoded.
         given: frames handed over for analysis.
-        dropped: frames (or packets, or pictures) lost, by reason: "undecodable", "late".
+        dropped: frames that were due (or packets, or pictures) but not analysed, by reason: "still" (nothing
+            changed), "late" (analysis was slower than the camera), "stale" (older than `age_max_s` when they
+            came), "overload" (decoding was slower than the camera), "undecodable".
         reconnects: connections made after the first.
         last_frame_at: time of the last frame handed over, aware UTC.
+        last_frame_s: when a picture was last received, by the monotonic clock; None before the first.
+        queue_age_s: how long the frame handed over last had waited since its packet came.
+        clock_error_s: the camera's own clock against ours, where it says its time; None where it does not.
         connected: a live source has a connection now.
+        resting: only key frames are decoded, because nothing changes.
+        codec: FFmpeg's name of it. size_px: width and height of the stream.
+        stages: seconds and counts of "decode" and "gate".
         warnings: one sentence each, for the end of the run.
     """
 
-    read: int = 0
+    frames_in: int = 0
+    decoded: int = 0
     given: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     reconnects: int = 0
     last_frame_at: datetime | None = None
+    last_frame_s: float | None = None
+    queue_age_s: float = 0.0
+    clock_error_s: float | None = None
     connected: bool = False
+    resting: bool = False
+    codec: str = ""
+    size_px: tuple[int, int] | None = None
+    stages: StageClock = field(default_factory=StageClock)
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def read(self) -> int:
+        """Pictures received: the index of the next one."""
+        return self.frames_in
 
     def warn(self, sentence: str) -> None:
         """Keep and log a sentence."""
@@ -65,6 +92,13 @@ class SourceSettings:
         read_timeout_s: without a packet for so long, a connection is taken for lost.
         max_down_s: after so long without a connection, a live source ends. None: it goes on trying.
         backoff_s: first and longest pause between attempts.
+        decode: "all" gives every frame that is due; "lookback" those that differ from the last one in a
+            watched zone, and decodes key frames only while nothing does. See `ingest.gate`.
+        watched: the zones, polygons in fractions of the frame; none: all of it.
+        dwell_min_s: shortest dwell of the zones; key frames further apart are not waited for.
+        age_max_s: a live frame that has waited longer than this is not analysed any more.
+        decode_share_max: of one core; a live camera that takes more is decoded by its key frames only.
+        tape_s: how many seconds of packets are kept for evidence; 0: none.
     """
 
     fps: float = 5.0
@@ -77,16 +111,24 @@ class SourceSettings:
     read_timeout_s: float = 10.0
     max_down_s: float | None = None
     backoff_s: tuple[float, float] = (0.5, 30.0)
+    decode: Decode = "all"
+    watched: tuple[tuple[tuple[float, float], ...], ...] = ()
+    dwell_min_s: float = math.inf
+    age_max_s: float = 1.0
+    decode_share_max: float = 0.5
+    tape_s: float = 10.0
 
 
 class Source(Protocol):
     """Frames of one camera, increasing in time and index.
 
     `live`: frames come whether we are ready or not, so the source may drop; others wait for us.
+    `tape`: the last seconds as they came, for evidence; None: this source has no packets.
     """
 
     live: bool
     status: SourceStatus
+    tape: Tape | None
 
     @property
     def warnings(self) -> list[str]:
@@ -99,6 +141,18 @@ class Source(Protocol):
         Raises:
             Failure: nothing can be read from the source.
         """
+        ...
+
+    def set_fps(self, fps: float) -> None:
+        """Give so many frames per second from now on; may be called from another thread.
+
+        Raises:
+            WrongUse: `fps` is not above zero.
+        """
+        ...
+
+    def attend(self, *, unsettled: bool) -> None:
+        """Hear whether something in a watched zone moves or has just come: then nothing is skipped."""
         ...
 
     def stop(self) -> None:
@@ -122,12 +176,19 @@ class SourceBase:
     def __init__(self, source_id: str) -> None:
         self.source_id = source_id
         self.status = SourceStatus()
+        self.tape: Tape | None = None
         self.stopped = False
 
     @property
     def warnings(self) -> list[str]:
         """What went wrong without stopping the source, one sentence each."""
         return self.status.warnings
+
+    def set_fps(self, fps: float) -> None:
+        """Stills come one by one, whatever the rate."""
+
+    def attend(self, *, unsettled: bool) -> None:
+        """Skip nothing anyway."""
 
     def stop(self) -> None:
         """End `frames` before its next frame."""

@@ -9,6 +9,8 @@ CAMERA_DRIFT = 100e-6
 """Camera clocks are quartz: up to about 100 ppm wrong."""
 
 
+REORDER_S = 2.0
+"""Pictures come in decoding order; one shown this much before the last is no longer of that order."""
 EARLY_S = 0.015
 """A frame that comes this much earlier than any before belongs to a burst."""
 
@@ -45,6 +47,34 @@ class StreamClock:
             self.guessed += 1
             now = following
         self._last_s = now
+        return now
+
+
+class PacketClock:
+    """Seconds since the first picture of a file, for coded pictures in decoding order.
+
+    Where a recording was joined and its times start again, they go on a frame after the last.
+
+    >>> clock = PacketClock(25.0)
+    >>> coming = ((7, True), (15, False), (11, False), (0, True))
+    >>> [round(clock.seconds(pts, Fraction(1, 100), key=key), 2) for pts, key in coming]
+    [0.0, 0.08, 0.04, 0.12]
+    """
+
+    def __init__(self, nominal_fps: float | None) -> None:
+        self._step_s = 1.0 / (nominal_fps or NOMINAL_FPS)
+        self._origin_s: float | None = None
+        self._latest_s = 0.0
+
+    def seconds(self, pts: int, time_base: Fraction, *, key: bool) -> float:
+        """Give when a picture is shown."""
+        raw_s = float(pts * time_base)
+        if self._origin_s is None:
+            self._origin_s = raw_s
+        elif key and raw_s - self._origin_s <= self._latest_s:
+            self._origin_s = raw_s - self._latest_s - self._step_s
+        now = raw_s - self._origin_s
+        self._latest_s = max(self._latest_s, now)
         return now
 
 
@@ -94,6 +124,16 @@ class LiveClock:
         self._raw_s = raw_s
         self.lag_s = arrived_s - raw_s - self._offset_s
         return self._monotone(raw_s + self._offset_s)
+
+    def packet_seconds(self, raw_s: float, arrived_s: float) -> float:
+        """Give a coded picture's time; those that come in decoding order may lie before the last one.
+
+        Args: as `seconds`.
+        """
+        late = self._raw_s is not None and self._raw_s - REORDER_S < raw_s <= self._raw_s
+        if late and self._offset_s is not None:
+            return raw_s + self._offset_s
+        return self.seconds(raw_s, arrived_s)
 
     def _monotone(self, seconds: float) -> float:
         if self._last_s is not None:

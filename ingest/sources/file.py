@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 import av.error
-import numpy as np
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from detector.errors import Failure
-from detector.types import Image
-from ingest.gate import Rate
+from ingest.gate import ChangeWatch, Rate
 from ingest.sources import SourceBase, SourceSettings
-from ingest.sources.clock import StreamClock
+from ingest.sources.clock import PacketClock, StreamClock
+from ingest.sources.decoding import Decoding, Shown
+from ingest.sources.lookback import GAP_MAX_S
+from ingest.sources.packets import LOOKED_BACK, Codec, Coded, Mark, Tape
+from ingest.sources.picture import DecodedPicture
 from ingest.types import Frame
 
 NOT_BEFORE = datetime(2000, 1, 1, tzinfo=UTC)
@@ -43,6 +48,7 @@ class FileSource(SourceBase):
         """
         super().__init__(source_id)
         self._path = Path(source)
+        self._settings = settings
         self._rate = Rate(settings.fps)
         self._container = open_video(self._path)
         try:
@@ -51,29 +57,79 @@ class FileSource(SourceBase):
             self._container.close()
             raise
         self._stream.thread_count = settings.threads
-        self._clock = StreamClock(float(self._stream.average_rate or 0) or None)
+        self._nominal_fps = float(self._stream.average_rate or 0) or None
         self.starts_at, self.time_basis = self._origin(settings.starts_at)
         self._closed = False
+        self._decoding: Decoding | None = None
+        self._codec = Codec.of(self._stream)
+        self.status.codec = self._codec.name
+        if settings.tape_s and self._codec.name in LOOKED_BACK:
+            self.tape = Tape(settings.tape_s)
+            self.tape.begin(self._codec)
+        self._packet_clock = PacketClock(self._nominal_fps)
 
     def frames(self) -> Iterator[Frame]:
-        """Give the frames that are due.
+        """Give the frames that are due (decode "lookback": and differ).
 
         Raises:
             Failure: not one picture could be decoded.
         """
-        for picture in self._pictures():
+        looks_back = self._settings.decode == "lookback" and self._codec.name in LOOKED_BACK
+        packets = self._packets()
+        first = next(packets, None)
+        if first is not None:
+            both = chain([first], packets)
+            timed = first.pts is not None
+            yield from self._looked_back(both) if looks_back and timed else self._everything(both)
+        if not self.stopped:
+            self._check_complete()
+
+    def set_fps(self, fps: float) -> None:
+        """Give so many frames per second from now on."""
+        self._rate.change(fps)
+
+    def attend(self, *, unsettled: bool) -> None:
+        """Skip nothing while something moves."""
+        if self._decoding is not None:
+            self._decoding.unsettled = unsettled
+
+    def _everything(self, packets: Iterator[Packet[Any]]) -> Iterator[Frame]:
+        clock = StreamClock(self._nominal_fps)
+        index = 0
+        for picture in self._pictures(packets):
             if self.stopped:
                 return
-            seconds = self._clock.seconds(picture.pts, picture.time_base)
-            index = self.status.read
-            self.status.read += 1
+            seconds = clock.seconds(picture.pts, picture.time_base)
+            index += 1
             if not self._rate.due(seconds):
                 continue
-            at = self.starts_at + timedelta(seconds=seconds)
-            self.status.given += 1
-            self.status.last_frame_at = at
-            yield Frame(self.source_id, index, at, bgr(picture))
-        self._check_complete()
+            mark = None if self.tape is None or picture.pts is None else (self.tape.stream, picture.pts)
+            yield self._frame(index - 1, seconds, DecodedPicture(picture), mark)
+
+    def _looked_back(self, packets: Iterator[Packet[Any]]) -> Iterator[Frame]:
+        settings = self._settings
+        watch = ChangeWatch(settings.watched)
+        gap_s = min(GAP_MAX_S, settings.dwell_min_s)
+        self._decoding = Decoding(self._codec, self._rate, self.status, watch, gap_max_s=gap_s)
+        for packet in packets:
+            coded = self._coded(packet)
+            if coded is not None:
+                yield from self._shown(self._decoding.take(coded))
+            if self.stopped:
+                return
+        yield from self._shown(self._decoding.finish())
+
+    def _shown(self, shown: Iterator[Shown]) -> Iterator[Frame]:
+        last = -1
+        for one in shown:
+            last = max(last + 1, one.coded.number)
+            yield self._frame(last, one.coded.seconds, one.picture, one.coded.mark)
+
+    def _frame(self, index: int, seconds: float, picture: DecodedPicture, mark: Mark | None) -> Frame:
+        at = self.starts_at + timedelta(seconds=seconds)
+        self.status.given += 1
+        self.status.last_frame_at = at
+        return Frame(self.source_id, index, at, picture=picture, mark=mark)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -82,7 +138,8 @@ class FileSource(SourceBase):
             self._closed = True
             self._container.close()
 
-    def _pictures(self) -> Iterator[VideoFrame]:
+    def _packets(self) -> Iterator[Packet[Any]]:
+        """Give the packets of pictures; all of them go on the tape."""
         packets = self._container.demux(self._stream)
         while not self._closed:
             try:
@@ -92,16 +149,49 @@ class FileSource(SourceBase):
                 return
             if packet is None:
                 return
+            if packet.size:
+                self.status.frames_in += 1
+                self.status.last_frame_s = time.monotonic()
+            yield packet
+
+    def _coded(self, packet: Packet[Any]) -> Coded | None:
+        """Give a packet its time and put it on the tape; None: it has no time or holds nothing."""
+        if packet.pts is None or not packet.size:
+            return None
+        key = packet.is_keyframe
+        coded = Coded(
+            packet=packet,
+            pts=packet.pts,
+            seconds=self._packet_clock.seconds(packet.pts, self._codec.time_base, key=key),
+            key=key,
+            size=packet.size,
+            number=self.status.frames_in - 1,
+            arrived=self.status.last_frame_s or 0.0,
+            stream=0 if self.tape is None else self.tape.stream,
+        )
+        if self.tape is not None:
+            self.tape.add(coded)
+        return coded
+
+    def _pictures(self, packets: Iterator[Packet[Any]]) -> Iterator[VideoFrame]:
+        for packet in packets:
+            if self.tape is not None:
+                self._coded(packet)
             try:
-                pictures = packet.decode()
+                with self.status.stages.span("decode"):
+                    pictures = packet.decode()
             except av.error.FFmpegError:
                 self.status.dropped["undecodable"] += 1
                 continue
-            yield from pictures
+            self.status.decoded += len(pictures)
+            for picture in pictures:
+                self.status.size_px = picture.width, picture.height
+                yield picture
 
     def _check_complete(self) -> None:
-        read, expected = self.status.read, self._stream.frames
-        if read == 0:
+        read = self.status.decoded if self._decoding is None else self.status.frames_in
+        expected = self._stream.frames
+        if self.status.decoded == 0:
             raise Failure(f"No picture of {self._path} can be decoded: its video data is missing or damaged.")
         if expected and read < 0.98 * expected - 2:
             self.status.warn(
@@ -193,13 +283,3 @@ def _creation_time(text: str | None) -> datetime | None:
     if created.tzinfo is None:
         created = created.replace(tzinfo=UTC)
     return created.astimezone(UTC) if created >= NOT_BEFORE else None
-
-
-def bgr(picture: VideoFrame) -> Image:
-    """Give the picture upright as it is meant to be shown: uint8 (H, W, 3) BGR, read-only."""
-    image = cast(Image, picture.to_ndarray(format="bgr24"))
-    quarter_turns = round(picture.rotation / 90) % 4
-    if quarter_turns:
-        image = np.ascontiguousarray(np.rot90(image, quarter_turns))
-    image.setflags(write=False)
-    return image

@@ -62,7 +62,7 @@ class ImagesSource(SourceBase):
         for index, path in enumerate(self.paths):
             if self.stopped:
                 return
-            self.status.read += 1
+            self.status.frames_in += 1
             try:
                 image = read_picture(path)
             except Failure as failure:

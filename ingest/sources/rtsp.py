@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import logging
-import math
 import random
 import re
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import av
 import av.error
 from av.container import InputContainer
-from av.video.frame import VideoFrame
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from detector.errors import Failure
-from ingest.gate import Rate
+from ingest.gate import ChangeWatch, Rate
 from ingest.sources import SourceBase, SourceSettings
-from ingest.sources.clock import LiveClock
-from ingest.sources.file import bgr
+from ingest.sources.budget import DecodeBudget
+from ingest.sources.clock import NOMINAL_FPS, LiveClock
+from ingest.sources.decoding import Decoding, Shown
+from ingest.sources.inbox import Inbox
+from ingest.sources.lookback import GAP_MAX_S
+from ingest.sources.packets import LOOKED_BACK, Codec, Coded, Tape
 from ingest.types import Frame
 
 log = logging.getLogger(__name__)
 
-QUEUE_S = 2.0
-"""Frames of so long may wait for analysis; then the oldest is dropped."""
 LAG_MAX_S = 30.0
 """Further behind the camera than this, we drop the backlog by connecting anew."""
 NOT_ALLOWED = (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)
@@ -45,13 +46,15 @@ def masked(address: str) -> str:
 
 
 class RtspSource(SourceBase):
-    """Frames of one camera, from a reader thread of its own.
+    """Frames of one camera; a reader thread takes its packets, whoever asks for frames decodes them.
 
-    The reader decodes everything, for the stream must be followed without gaps; frames that are due go into a
-    bounded queue, from which the oldest falls (counted as "late") when analysis is too slow. The end of the
-    stream, an error and silence are all taken for loss, and the camera is called again, after a pause that
-    doubles from `backoff_s[0]` to `backoff_s[1]`, with jitter. What a camera sends at first in a burst, from
-    its last key frame on, is decoded and dropped as "stale". Times: see `LiveClock`.
+    So the stream is followed without gaps whatever analysis does, and what waits is packets, not pictures.
+    What has waited for over `age_max_s` is not analysed any more: the newest key frame comes next ("late").
+    A stream whose decoding takes more than `decode_share_max` of a core is decoded by its key frames for a
+    while ("overload"). What a camera sends at first in a burst, from its last key frame on, is "stale".
+
+    The end of the stream, an error and silence are all taken for loss, and the camera is called again, after
+    a pause that doubles from `backoff_s[0]` to `backoff_s[1]`, with jitter. Times: see `LiveClock`.
     """
 
     live = True
@@ -64,13 +67,18 @@ class RtspSource(SourceBase):
         self._settings = settings
         self._rate = Rate(settings.fps)
         self._clock = LiveClock()
-        self._queue: deque[Frame] = deque()
-        self._queue_max = max(2, math.ceil(QUEUE_S * settings.fps))
-        self._changed = threading.Condition()
+        self._inbox = Inbox()
+        self._watch = ChangeWatch(settings.watched) if settings.decode == "lookback" else None
+        self._decoding: Decoding | None = None
+        self._budget = DecodeBudget(settings.decode_share_max)
+        self._thin = False
+        self._cpu_s = 0.0
+        self._index = -1
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._ended = False
         self._failure: Failure | None = None
+        if settings.tape_s:
+            self.tape = Tape(settings.tape_s)
 
     def frames(self) -> Iterator[Frame]:
         """Give frames until `stop`, or until the camera is given up.
@@ -81,24 +89,73 @@ class RtspSource(SourceBase):
         if self._thread is None:
             self._thread = threading.Thread(target=self._read, name=f"rtsp {self.source_id}", daemon=True)
             self._thread.start()
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: bool(self._queue) or self._ended or self.stopped)
-                if self.stopped or not self._queue:
-                    break
-                frame = self._queue.popleft()
-            self.status.given += 1
-            self.status.last_frame_at = frame.at
-            yield frame
+        while not self.stopped and self._inbox.wait():
+            while not self.stopped and (item := self._inbox.pop()) is not None:
+                if isinstance(item, Codec):
+                    self._begin(item)
+                elif self._decoding is not None:
+                    yield from self._frames_of(item, self._decoding)
         if self._failure is not None and not self.stopped:
             raise self._failure
+
+    def set_fps(self, fps: float) -> None:
+        """Give so many frames per second from now on."""
+        self._rate.change(fps)
+
+    def attend(self, *, unsettled: bool) -> None:
+        """Skip nothing while something moves."""
+        if self._decoding is not None:
+            self._decoding.unsettled = unsettled
+
+    # -- decoding, in the thread that asks for frames --
+
+    def _begin(self, codec: Codec) -> None:
+        if self._decoding is not None:
+            self._cpu_s += self._decoding.cpu_s
+        gap_s = min(GAP_MAX_S, self._settings.dwell_min_s) if codec.name in LOOKED_BACK else 0.0
+        self._decoding = Decoding(codec, self._rate, self.status, self._watch, gap_max_s=gap_s)
+        self._thin = False
+
+    def _frames_of(self, coded: Coded, decoding: Decoding) -> Iterator[Frame]:
+        self._keep_up(coded, decoding)
+        for shown in decoding.take(coded):
+            yield self._frame(shown)
+        self.status.resting = decoding.resting
+
+    def _frame(self, shown: Shown) -> Frame:
+        coded = shown.coded
+        self._index = max(self._index + 1, coded.number)
+        at = datetime.fromtimestamp(coded.seconds, UTC)
+        self.status.given += 1
+        self.status.last_frame_at = at
+        self.status.queue_age_s = time.monotonic() - coded.arrived
+        return Frame(self.source_id, self._index, at, picture=shown.picture, mark=coded.mark)
+
+    def _keep_up(self, coded: Coded, decoding: Decoding) -> None:
+        """Pass over what has become too old, and decode less if decoding is what takes too long."""
+        now = time.monotonic()
+        thin = self._budget.over(now, self._cpu_s + decoding.cpu_s)
+        if thin and not self._thin:
+            log.warning(
+                "%s: decoding takes %.0f %% of a core; only its key frames are decoded for a while",
+                self.name,
+                100 * self._budget.share,
+            )
+            decoding.thin()
+        elif self._thin and not thin:
+            decoding.pass_over()
+        self._thin = thin
+        late = not decoding.resting and now - coded.arrived > self._settings.age_max_s
+        decoding.hurry = "late" if late else ""
+        if late and not coded.key and (gone := self._inbox.to_newest_key()):
+            decoding.pass_over()
+            self.status.dropped["late"] += self._rate.slots(coded.seconds, gone[-1].seconds) + 1
 
     def stop(self) -> None:
         """End `frames` at once; the reader follows when its present read returns."""
         super().stop()
         self._stop.set()
-        with self._changed:
-            self._changed.notify_all()
+        self._inbox.end()
 
     def close(self) -> None:
         """Stop, and wait a moment for the reader."""
@@ -114,17 +171,15 @@ class RtspSource(SourceBase):
         except Failure as failure:
             self._failure = failure
         finally:
-            with self._changed:
-                self._ended = True
-                self._changed.notify_all()
+            self._inbox.end()
 
     def _keep_reading(self) -> None:
         """Connect, read until lost, pause, and again."""
         down_since, attempt = time.monotonic(), 0
         while not self._stop.is_set():
-            before = self.status.read
+            before = self.status.frames_in
             reason = self._read_once()
-            if self.status.read > before:
+            if self.status.frames_in > before:
                 down_since, attempt = time.monotonic(), 0
             if self._stop.is_set():
                 return
@@ -142,7 +197,7 @@ class RtspSource(SourceBase):
         Raises:
             Failure: there never was a picture.
         """
-        if self.status.read:
+        if self.status.frames_in:
             most = self._settings.max_down_s
             if most is None or down_s < most:
                 return False
@@ -167,7 +222,7 @@ class RtspSource(SourceBase):
         try:
             container = self._connect()
         except NOT_ALLOWED as error:
-            if not self.status.read:
+            if not self.status.frames_in:
                 raise Failure(f"{self.name} refuses the name or password: {error.strerror}.") from error
             return str(error.strerror)
         except (av.error.FFmpegError, OSError) as error:
@@ -198,43 +253,67 @@ class RtspSource(SourceBase):
         return av.open(self._address, options=options, timeout=timeout, metadata_errors="replace")
 
     def _follow(self, container: InputContainer, stream: VideoStream) -> str:
-        stream.thread_count = 1
+        codec = Codec.of(stream)
+        self.status.codec = codec.name
         self._clock.connected()
         self.status.connected = True
-        self.status.reconnects += int(self.status.read > 0)
-        for packet in container.demux(stream):
+        self.status.reconnects += int(self.status.frames_in > 0)
+        number = 0 if self.tape is None else self.tape.begin(codec)
+        self._inbox.put(codec, wake=True)
+        step = round(1 / float(stream.average_rate or NOMINAL_FPS) / codec.time_base)
+        for packet in timed((packet for packet in container.demux(stream) if packet.size), step):
             if self._stop.is_set():
                 return "stopped"
-            try:
-                pictures = packet.decode()
-            except av.error.FFmpegError:
-                self.status.dropped["undecodable"] += 1
-                continue
-            for picture in pictures:
-                self._offer(picture)
+            self._take(packet, codec, number)
             if self._clock.lag_s > LAG_MAX_S:
-                return f"decoding is {self._clock.lag_s:.0f} s behind the camera"
+                return f"the network is {self._clock.lag_s:.0f} s behind the camera"
         return "the stream ended"
 
-    def _offer(self, picture: VideoFrame) -> None:
-        raw_s = None
-        if picture.pts is not None and picture.time_base is not None:
-            raw_s = float(picture.pts * picture.time_base)
-        seconds = self._clock.seconds(raw_s, time.time())
-        index = self.status.read
-        self.status.read += 1
-        if not self._clock.settled:
-            self.status.dropped["stale"] += 1
-            return
-        if not self._rate.due(seconds):
-            return
-        frame = Frame(self.source_id, index, datetime.fromtimestamp(seconds, UTC), bgr(picture))
-        with self._changed:
-            self._queue.append(frame)
-            if len(self._queue) > self._queue_max:
-                self._queue.popleft()
-                self.status.dropped["late"] += 1
-            self._changed.notify_all()
+    def _take(self, packet: Packet[Any], codec: Codec, stream: int) -> None:
+        """Give a packet its time; put it on the tape and into the inbox."""
+        arrived, now = time.time(), time.monotonic()
+        self.status.frames_in += 1
+        self.status.last_frame_s = now
+        pts = packet.pts or 0
+        coded = Coded(
+            packet=packet,
+            pts=pts,
+            seconds=self._clock.packet_seconds(float(pts * codec.time_base), arrived),
+            key=packet.is_keyframe,
+            size=packet.size,
+            number=self.status.frames_in - 1,
+            arrived=now,
+            fresh=self._clock.settled,
+            stream=stream,
+        )
+        if self.tape is not None:
+            self.tape.add(coded)
+        worth = coded.key or (not self.status.resting and self._rate.awaits(coded.seconds))
+        gone = self._inbox.put(coded, wake=worth)
+        self.status.dropped["late"] += self._rate.slots(0.0, gone / 25)
+
+
+def timed(packets: Iterator[Packet[Any]], step: int) -> Iterator[Packet[Any]]:
+    """Give packets without a presentation time one: the first of a connection often have none.
+
+    Args:
+        packets: in decoding order.
+        step: usual distance of two pictures, units of their time base.
+    """
+    waiting: list[Packet[Any]] = []
+    last: int | None = None
+    for packet in packets:
+        if packet.pts is None and last is not None:
+            packet.pts = last + step
+        if packet.pts is None:
+            waiting.append(packet)
+            continue
+        for place, early in enumerate(waiting):
+            early.pts = packet.pts - step * (len(waiting) - place)
+            yield early
+        waiting.clear()
+        last = packet.pts
+        yield packet
 
 
 def _words(error: Exception) -> str:

@@ -93,7 +93,7 @@ def test_rate_is_kept(played: tuple[Source, list[Frame]]) -> None:
 def test_status_tells_what_was_given(played: tuple[Source, list[Frame]]) -> None:
     source, frames = played
     assert source.status.given == len(frames)
-    assert source.status.read > frames[-1].index
+    assert source.status.frames_in > frames[-1].index
     assert source.status.last_frame_at == frames[-1].at
     assert all(frame.source_id == "cam-7" for frame in frames)
 

@@ -1,0 +1,270 @@
+"""Decode no more than will be looked at: `ingest.sources.lookback` with a decoder and thumbnails."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import av.error
+from av.video.frame import VideoFrame
+
+from ingest.gate import FORCE_S, ChangeWatch, Rate, Thumbnail, shrunk
+from ingest.sources import SourceStatus
+from ingest.sources.lookback import Do, LookBack, Mode
+from ingest.sources.packets import Codec, Coded
+from ingest.sources.picture import DecodedPicture
+
+QUIET_S = 1.0
+"""Without change for so long, key frames are enough."""
+UNSETTLED_MAX_S = 4.0
+"""Things that are not at rest yet are looked at for so long after the last change; then they flicker."""
+EARLY_S = 0.15
+"""A forced look may come so much early, rather than a key frame late."""
+PENDING_MAX = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture worth the detector."""
+
+    coded: Coded
+    picture: DecodedPicture
+
+
+class Decoding:
+    """From coded pictures to those worth the detector: due by `rate`, and by `watch` if there is one.
+
+    While pictures are decoded, those after the last one that is due are left until another is due; if a key
+    frame comes first they are never decoded. One decoder serves for key frames and for all: it starts afresh.
+
+    `unsettled`: something moves or has just come, skip nothing. `hurry`: decode but give nothing, and count
+    it under this reason. `cpu_s`: CPU seconds spent decoding.
+
+    Args:
+        codec: of the stream. rate: which pictures are due. status: where is counted.
+        watch: what changes matter; None: every picture that is due is given.
+        gap_max_s: see `LookBack`; without `watch` it is 0. fast: see `Codec.open`.
+        force_s: longest pause between two pictures given.
+    """
+
+    def __init__(
+        self,
+        codec: Codec,
+        rate: Rate,
+        status: SourceStatus,
+        watch: ChangeWatch | None = None,
+        *,
+        gap_max_s: float = 0.0,
+        fast: bool = False,
+        force_s: float = FORCE_S,
+    ) -> None:
+        self.look: LookBack[Coded] = LookBack(gap_max_s if watch is not None else 0.0)
+        self.unsettled = False
+        self.hurry = ""
+        self.cpu_s = 0.0
+        self._rate, self._status, self._watch = rate, status, watch
+        self._force_s = force_s
+        self._context = codec.open(fast=fast)
+        self._pending: list[Coded] = []
+        self._inside: dict[int, Coded] = {}
+        self._not_before_s = -math.inf
+        self._counted_s = -math.inf
+        self._key_pts: int | None = None
+        self._open = self._closed = False
+        self._given_s = self._changed_s = -math.inf
+
+    @property
+    def resting(self) -> bool:
+        """Whether only key frames matter now."""
+        return self.look.mode is not Mode.FOLLOW
+
+    def take(self, coded: Coded) -> Iterator[Shown]:
+        """Take the next coded picture; give what is worth the detector now."""
+        self._learn(coded)
+        said = self.look.take(coded)
+        if said is Do.PROBE:
+            yield from self._probe(coded)
+        elif said is Do.REPLAY:
+            self._restart()
+            yield from self._decode(self.look.replay())
+        elif said is Do.DECODE:
+            yield from self._follow(coded)
+
+    def finish(self) -> Iterator[Shown]:
+        """Give what the decoder still holds at the end of a stream."""
+        if self.look.mode is Mode.FOLLOW:
+            pending, self._pending = self._pending, []
+            yield from self._decode(pending)
+            yield from self._judge_all(self._run(None))
+        self._restart()
+
+    def pass_over(self) -> None:
+        """Go on with the next key frame: what lies between has become too old."""
+        self._restart()
+        self.look.resume()
+
+    def thin(self) -> None:
+        """Decode key frames only until `pass_over`."""
+        self._restart()
+        self.look.thin()
+
+    # -- all pictures --
+
+    def _follow(self, coded: Coded) -> Iterator[Shown]:
+        if coded.key and self._pending and self._closed:
+            drained = self._run(None)
+            self._pending.clear()
+            self._context.flush_buffers()
+            yield from self._judge_all(drained)
+            self._inside.clear()
+        self._pending.append(coded)
+        if (coded.fresh and self._rate.awaits(coded.seconds)) or len(self._pending) >= PENDING_MAX:
+            pending, self._pending = self._pending, []
+            yield from self._decode(pending)
+
+    def _learn(self, coded: Coded) -> None:
+        """See whether pictures shown before a key frame come after it: they need the group before."""
+        if coded.key:
+            self._closed = self._key_pts is not None and not self._open
+            self._key_pts = coded.pts
+        elif self._key_pts is not None and coded.pts < self._key_pts:
+            self._open, self._closed = True, False
+
+    def _decode(self, items: Sequence[Coded]) -> Iterator[Shown]:
+        for item in items:
+            self._inside[item.pts] = item
+            yield from self._judge_all(self._run(item))
+            if self.look.mode is Mode.LOOK:
+                return
+
+    def _judge_all(self, pictures: Sequence[VideoFrame]) -> Iterator[Shown]:
+        for picture in pictures:
+            coded = self._inside.pop(picture.pts, None) if picture.pts is not None else None
+            if coded is None or coded.seconds <= self._not_before_s:
+                continue
+            if not coded.fresh:
+                self._status.dropped["stale"] += 1
+                continue
+            if not self._rate.due(coded.seconds):
+                continue
+            self._not_before_s = self._counted_s = coded.seconds
+            if self.hurry:
+                self._status.dropped[self.hurry] += 1
+                continue
+            yield from self._judge(coded, picture)
+
+    def _judge(self, coded: Coded, picture: VideoFrame) -> Iterator[Shown]:
+        shown = Shown(coded, DecodedPicture(picture))
+        if self._watch is None:
+            yield shown
+            return
+        thumbnail, changed = self._compare(shown.picture)
+        if changed:
+            self._changed_s = coded.seconds
+        waiting = self.unsettled and coded.seconds - self._changed_s < UNSETTLED_MAX_S
+        if changed or waiting or self._forced(coded):
+            yield from self._give(shown, thumbnail)
+            return
+        self._status.dropped["still"] += 1
+        if coded.seconds - self._changed_s >= QUIET_S and self.look.rest():
+            self._pending.clear()
+
+    # -- key frames alone --
+
+    def _probe(self, key: Coded) -> Iterator[Shown]:
+        picture = self._alone(key)
+        if self.look.mode is Mode.THIN:
+            yield from self._thinned(key, picture)
+            return
+        if picture is None:
+            yield from self._replay(key)
+            return
+        shown = Shown(key, DecodedPicture(picture))
+        thumbnail, changed = self._compare(shown.picture)
+        if changed:
+            yield from self._replay(key)
+            return
+        self.look.unchanged()
+        look_at = self._forced(key) and self._take_slot(key)
+        self._count_passed("still", key, given=look_at)
+        if look_at:
+            yield from self._give(shown, thumbnail)
+            if self.unsettled:
+                yield from self._replay(key)
+
+    def _thinned(self, key: Coded, picture: VideoFrame | None) -> Iterator[Shown]:
+        """Give a key frame where there is no time for more."""
+        self.look.unchanged()
+        look_at = picture is not None and self._take_slot(key)
+        self._count_passed("overload", key, given=look_at)
+        if picture is not None and look_at:
+            shown = Shown(key, DecodedPicture(picture))
+            yield from self._give(shown, None if self._watch is None else self._compare(shown.picture)[0])
+
+    def _replay(self, key: Coded) -> Iterator[Shown]:
+        """Decode all that was kept, up to a key frame that differs, and follow from there."""
+        self._changed_s = key.seconds
+        self._restart()
+        items = self.look.changed()
+        self._not_before_s = max(self._not_before_s, math.nextafter(items[0].seconds, -math.inf))
+        yield from self._decode(items)
+
+    def _alone(self, key: Coded) -> VideoFrame | None:
+        """Decode a key frame by itself, out of a decoder that starts and ends empty."""
+        self._restart()
+        pictures = [*self._run(key), *self._run(None)]
+        self._context.flush_buffers()
+        return pictures[0] if pictures else None
+
+    def _take_slot(self, key: Coded) -> bool:
+        if not key.fresh or key.seconds <= self._not_before_s or not self._rate.due(key.seconds):
+            return False
+        self._not_before_s = key.seconds
+        return True
+
+    def _count_passed(self, reason: str, key: Coded, *, given: bool) -> None:
+        """Count the pictures that were due since the last one judged."""
+        if math.isfinite(self._counted_s):
+            self._status.dropped[reason] += max(0, self._rate.slots(self._counted_s, key.seconds) - given)
+        self._counted_s = key.seconds
+
+    # -- both --
+
+    def _forced(self, coded: Coded) -> bool:
+        return coded.seconds - self._given_s >= self._force_s - EARLY_S
+
+    def _compare(self, picture: DecodedPicture) -> tuple[Thumbnail, bool]:
+        """Give a picture's thumbnail, and whether it differs from what was analysed last."""
+        with self._status.stages.span("gate"):
+            thumbnail = shrunk(picture.luma())
+            return thumbnail, self._watch is None or self._watch.differs(thumbnail)
+
+    def _give(self, shown: Shown, thumbnail: Thumbnail | None) -> Iterator[Shown]:
+        if self._watch is not None and thumbnail is not None:
+            self._watch.take(thumbnail)
+        self._given_s = shown.coded.seconds
+        yield shown
+
+    def _restart(self) -> None:
+        """Empty the decoder."""
+        self._pending.clear()
+        self._inside.clear()
+        self._context.flush_buffers()
+
+    def _run(self, coded: Coded | None) -> list[VideoFrame]:
+        """Decode a packet (None: what the decoder still holds), and count what it cost."""
+        began, cpu = time.perf_counter(), time.thread_time()
+        try:
+            pictures = self._context.decode(None if coded is None else coded.packet)
+        except av.error.FFmpegError:
+            self._status.dropped["undecodable"] += coded is not None
+            return []
+        finally:
+            self.cpu_s += time.thread_time() - cpu
+            self._status.stages.add("decode", time.perf_counter() - began)
+        if pictures:
+            self._status.decoded += len(pictures)
+            self._status.size_px = pictures[0].width, pictures[0].height
+        return pictures
