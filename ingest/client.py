@@ -109,6 +109,14 @@ class ApiClient:
             raise Refused(f"The evidence file {path} is gone; it cannot be sent.") from error
         except OSError as error:
             raise TryLater(f"The evidence file {path} cannot be read: {error.strerror}.") from error
+        self.put_evidence_bytes(sha256, data, media_type, sealed=sealed)
+
+    def put_evidence_bytes(self, sha256: str, data: bytes, media_type: str, *, sealed: bool) -> None:
+        """Upload a file's content; twice is once.
+
+        Raises:
+            TryLater, Refused: it is not there (yet).
+        """
         self._send(
             "PUT",
             f"/v1/evidence/{sha256}",

@@ -29,6 +29,7 @@ ADVICE = {
     "pitch_deg": "give how many degrees the camera looks down, -30 to 90",
     "fov_deg": "give the horizontal angle of view in degrees, 2 to 170",
     "fps": "give the frames per second to analyse, 0.1 to 60",
+    "fps_min": "give the lower rate that is enough under overload, 0.1 to 60 and not above fps",
     "dwell_s": "give the seconds a thing must stand there, 0 or more",
     "polygon": "give corners [x, y] in fractions of frame width and height, 0 to 1",
     "xy": "give [x, y] in fractions of frame width and height, 0 to 1",
@@ -85,6 +86,26 @@ def load_site(path: Path | str) -> Site:
         raise WrongUse(_sentences(path, document, error)) from error
     _check_labels(path, site)
     return site
+
+
+def read_camera(table: dict[str, Any], site: Site, name: str = "the camera that was sent") -> Camera:
+    """Read one camera written as a `[[camera]]` table, for a site that runs already.
+
+    Args:
+        table: keys and values as in a site file, from JSON.
+        site: the site that it joins; relative sources are taken as they are.
+        name: what the sentences begin with.
+
+    Raises:
+        WrongUse: something in it is wrong, as `load_site` says it.
+    """
+    document: dict[str, Any] = {"site": {"name": site.name, "timezone": site.timezone}, "camera": [table]}
+    try:
+        alone = Site.model_validate({**document["site"], "cameras": [table]})
+    except ValidationError as error:
+        raise WrongUse(_sentences(Path(name), document, error)) from error
+    _check_labels(Path(name), alone)
+    return alone.cameras[0]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -133,6 +133,7 @@ class Camera(Table):
         height_m: lens above the ground. pitch_deg: how far it looks down. fov_deg: horizontal angle of view.
         ground_points: none, or four and more for a homography.
         starts_at: time of a file's first frame. fps: analysed frames per second.
+        fps_min: the lower rate that is enough where a machine has too much to do; never more than `fps`.
         model: name@version or name@alias. score_min: thresholds per class that override the model's.
     """
 
@@ -147,6 +148,7 @@ class Camera(Table):
     ground_points: tuple[GroundPoint, ...] = ()
     starts_at: AwareDatetime | None = None
     fps: Annotated[Number, Field(ge=0.1, le=60)] = 5.0
+    fps_min: Annotated[Number, Field(ge=0.1, le=60)] = 1.0
     model: Annotated[str, Field(min_length=1)] = "street@production"
     score_min: dict[str, Fraction] = Field(default_factory=dict)
     zone: tuple[ZoneTable, ...] = ()
@@ -183,6 +185,12 @@ class Camera(Table):
         if twice := _twice([zone.id for zone in zones]):
             raise ValueError(f"zone {twice!r} is listed twice; give every zone of a camera its own id")
         return zones
+
+    @model_validator(mode="after")
+    def _lower(self) -> Camera:
+        if "fps_min" in self.model_fields_set and self.fps_min > self.fps:
+            raise ValueError(f"`fps_min` is {self.fps_min:g}, above `fps`, which is {self.fps:g}; lower it")
+        return self
 
     def doubts(self) -> tuple[str, ...]:
         """Say what is possible but probably not meant, one sentence each, for `doctor` and at a start."""

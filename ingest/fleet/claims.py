@@ -126,7 +126,7 @@ class Claims:
         self.owner = owner or me()
         self._locks = locks
         self._client = client
-        self._lost = lost
+        self.lost = lost
         self._ttl_s = ttl_s
         self._lock = threading.Lock()
         self._held: set[str] = set()
@@ -186,7 +186,7 @@ class Claims:
                         continue
                     self._held.discard(camera_id)
                 self._unlock(camera_id)
-                self._lost(camera_id, _elsewhere(camera_id, owner))
+                self.lost(camera_id, _elsewhere(camera_id, owner))
 
     def _lease(self, camera_ids: Sequence[str], ttl_s: float) -> dict[str, str]:
         """Ask the API; give what others have, nothing where it does not answer."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ingest.fleet.fair import Demand
 from ingest.fleet.status import CameraState, CameraStatus, WorkerStatus
 
 START_CORES = 0.16
-"""Cores of a camera of which nothing is known: 1080p25 at 5 analysed fps without a motion gate, as measured on a
-prototype (`reference/PERFORMANCE.md`, C = 0.164). It counts only until one camera of the machine was measured."""
+"""Cores of a camera of which nothing is known: 1080p25 at 5 analysed fps without a motion gate, measured on
+a prototype (`reference/PERFORMANCE.md`, C = 0.164). It counts only until one camera here was measured."""
 START_FPS = 5.0
 """The rate at which that was measured."""
 SETTLE_S = 10.0
@@ -56,28 +57,32 @@ class Books:
 
     _cameras: dict[str, Measured] = field(default_factory=dict)
     _last: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _estimates: dict[tuple[Any, ...], Demand] = field(default_factory=dict)
 
-    def note(self, worker: WorkerStatus, now_s: float) -> None:
-        """Take a worker's status: CPU time of its cameras' threads, and what it used beside them.
+    def note(self, worker: WorkerStatus, now_s: float, live: Container[str] | None = None) -> None:
+        """Take a worker's status: CPU time of its cameras' threads, and what it used beside.
 
         Args:
             worker: its newest status; each must be given once.
             now_s: when it was told, seconds of any steady clock.
+            live: the cameras that are measured: a file is read as fast as can be. None: all.
         """
+        self._estimates.clear()
         own = {camera.camera_id: self._own(camera, now_s) for camera in worker.cameras}
         known = {camera_id: found for camera_id, found in own.items() if found is not None}
         beside = max(0.0, worker.cpu_share - sum(cores for cores, _ in known.values()))
         frames = sum(camera.fps_analysed for camera in worker.cameras)
         per_frame = beside / frames if frames > 0 else None
         for camera in worker.cameras:
-            if camera.state in RUNS and camera.camera_id in known:
+            measurable = live is None or camera.camera_id in live
+            if measurable and camera.state in RUNS and camera.camera_id in known:
                 cores, past_s = known[camera.camera_id]
                 measured = self._cameras.setdefault(camera.camera_id, Measured())
                 measured.look = look_of(camera)
                 measured.note(cores, per_frame if camera.fps_analysed > 0 else None, past_s)
 
     def _own(self, camera: CameraStatus, now_s: float) -> tuple[float, float] | None:
-        """Give the cores of a camera's threads since the last status, and the seconds since; None at first."""
+        """Give the cores of a camera's threads since the last status, and how long that is; None at first."""
         before = self._last.get(camera.camera_id)
         self._last[camera.camera_id] = now_s, camera.cpu_s
         if before is None or camera.cpu_s < before[1] or now_s <= before[0]:
@@ -88,6 +93,7 @@ class Books:
         """Drop a camera that is no longer watched."""
         self._cameras.pop(camera_id, None)
         self._last.pop(camera_id, None)
+        self._estimates.clear()
 
     def measured(self, camera_id: str) -> bool:
         """Say whether a camera has run for long enough to know what it costs."""
@@ -95,7 +101,7 @@ class Books:
         return found is not None and found.seconds >= SETTLE_S
 
     def demand(self, camera_id: str, fps: float, fps_min: float) -> Demand:
-        """Give what a camera wants and costs, estimated where it is not measured yet (see `estimate`)."""
+        """Give what a camera wants and costs; see `estimate` for one that is not measured yet."""
         found = self._cameras.get(camera_id)
         if found is not None and found.seconds >= SETTLE_S:
             return Demand(fps, fps_min, found.fixed, found.per_frame)
@@ -107,6 +113,12 @@ class Books:
         The median of the measured ones of the same codec and class of size; where there are none, the median
         of all measured ones; before any was measured, `START_CORES`.
         """
+        asked = fps, fps_min, look
+        if asked not in self._estimates:
+            self._estimates[asked] = self._estimate(fps, fps_min, look)
+        return self._estimates[asked]
+
+    def _estimate(self, fps: float, fps_min: float, look: tuple[str, int] | None) -> Demand:
         settled = [found for found in self._cameras.values() if found.seconds >= SETTLE_S]
         alike = [found for found in settled if found.look == look] or settled
         if not alike:
@@ -138,8 +150,8 @@ def room_for(demand: Demand, load: float, capacity: float) -> int:
 def no_room(demand: Demand, load: float, capacity: float, watched: int) -> str:
     """Say why a camera does not fit, for people."""
     return (
-        f"no room: it would take {demand.cost(demand.fps):.2f} cores, and {watched} cameras use {load:.2f} of "
-        f"the {capacity:.2f} that may be used; lower fps, use substreams, or raise --max-load"
+        f"no room: it would take {demand.cost(demand.fps):.2f} cores, and {watched} cameras use {load:.2f} "
+        f"of the {capacity:.2f} that may be used; lower fps, use substreams, or raise --max-load"
     )
 
 

@@ -63,6 +63,15 @@ def rss_bytes() -> int:
         return 0
 
 
+def memory_left_bytes() -> int | None:
+    """Give the memory that programs can still have; None where the system does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+
+
 def usable_cores() -> list[int]:
     """Give the CPU cores that this process may use, by number."""
     if hasattr(os, "sched_getaffinity"):

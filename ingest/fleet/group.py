@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,8 @@ from detector.errors import WrongUse
 from detector.registry import resolve
 from ingest.fleet.claims import Claims
 from ingest.fleet.cpu import rss_bytes, usable_cores
-from ingest.fleet.status import CameraStatus, WorkerStatus
+from ingest.fleet.guard import Guard
+from ingest.fleet.status import WorkerStatus
 from ingest.fleet.tally import Rates
 from ingest.fleet.watched import STOP_S, Surroundings, WatchedCamera
 from ingest.site import Camera, Site
@@ -89,6 +90,7 @@ class CameraGroup:
         self._cameras: dict[str, WatchedCamera] = {}
         self._lock = threading.RLock()
         self._rates = Rates()
+        self._guard = Guard()
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -156,6 +158,9 @@ class CameraGroup:
     def status(self) -> WorkerStatus:
         """Say how this process and its cameras are doing."""
         rates = self._rates.note(time.monotonic(), {"cpu": time.process_time()})
+        cameras = self._watched()
+        statuses = tuple(camera.status() for camera in cameras)
+        self._hold_back(cameras, rates["cpu"])
         batches, refs = self._detectors.counted()
         return WorkerStatus(
             worker=self.worker,
@@ -166,11 +171,16 @@ class CameraGroup:
             model=", ".join(refs),
             precision=self._settings.precision or "",
             batches=dict(batches),
-            cameras=self._statuses(),
+            cameras=statuses,
         )
 
-    def _statuses(self) -> tuple[CameraStatus, ...]:
-        return tuple(watched.status() for watched in self._watched())
+    def _hold_back(self, cameras: Sequence[WatchedCamera], used: float) -> None:
+        """Keep a camera that takes far more than the others from slowing them."""
+        cores = {watched.camera.id: watched.cores for watched in cameras}
+        threads = {watched.camera.id: watched.threads for watched in cameras}
+        self._guard.keep(cores, threads, used, float(len(usable_cores())))
+        for watched in cameras:
+            watched.times_usual = self._guard.held.get(watched.camera.id, 0.0)
 
     def close(self) -> None:
         """Stop all cameras, then let go of detectors and spool; a second call does nothing."""

@@ -13,8 +13,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from detector.errors import Failure, WrongUse
+from ingest.fleet.orders import NotReady, Open, Order, Ready, Stop
 from ingest.fleet.status import WorkerStatus
-from ingest.fleet.worker import NotReady, Open, Order, Ready, Stop
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,7 @@ class WorkerProcess:
     order: Open
     status: WorkerStatus | None = None
     heard_at: float = field(default_factory=time.monotonic)
+    started_at: float = field(default_factory=time.monotonic)
     refusal: NotReady | None = None
     _process: subprocess.Popen[bytes] = field(init=False)
     _pipe: Connection = field(init=False)

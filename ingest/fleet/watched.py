@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from detector.detector import Detector
 from detector.errors import Failure
 from ingest.fleet.claims import Claims
-from ingest.fleet.cpu import ThreadMeter
+from ingest.fleet.cpu import ThreadMeter, camera_threads
 from ingest.fleet.health import Look, judge
 from ingest.fleet.status import CameraState, CameraStatus
 from ingest.fleet.tally import Rates, Tally
@@ -55,7 +55,11 @@ class Surroundings:
 
 
 class WatchedCamera:
-    """Watch one camera from a thread until `stop`; one that fails is tried again."""
+    """Watch one camera from a thread until `stop`; one that fails is tried again.
+
+    `cores`: what its own threads took over the last seconds. `times_usual`: how many times as much as the
+    others', where its group holds it back for that (`ingest.fleet.guard`), else 0.
+    """
 
     def __init__(self, camera: Camera, around: Surroundings) -> None:
         self.camera = camera
@@ -70,8 +74,15 @@ class WatchedCamera:
         self._past = Tally()
         self._rates = Rates()
         self._meter = ThreadMeter(camera.id)
+        self.cores = 0.0
+        self.times_usual = 0.0
         self._look = Look(time.monotonic())
         self._thread = threading.Thread(target=self._run, name=f"camera {camera.id}", daemon=True)
+
+    @property
+    def threads(self) -> list[int]:
+        """The kernel's numbers of its threads."""
+        return camera_threads(self.camera.id)
 
     def start(self) -> None:
         """Begin."""
@@ -200,17 +211,24 @@ class WatchedCamera:
             source, pipeline = self._source, self._pipeline
             tally = self._past.plus(self._present())
             state, fault = self._state, self._fault
+        cpu_s = self._meter.read()
         rates = self._rates.note(
             now,
             {
                 "in": tally.frames_in,
                 "analysed": tally.analysed,
                 "undecodable": tally.dropped["undecodable"],
+                "cpu": cpu_s,
             },
         )
+        self.cores = rates["cpu"]
         self._look.note(now, tally.frames_in)
         if source is not None:
             state, fault = judge(self._look, now, source, rates, self.camera.fps, self.fps_wanted)
+            if self.times_usual and state is CameraState.RUNNING:
+                state = CameraState.DEGRADED
+                times = f"takes {self.times_usual:.1f} times as much as the others"
+                fault = f"{fault} {times}, and gets what they leave.".strip()
         return CameraStatus(
             camera_id=self.camera.id,
             worker=self._around.worker,
@@ -226,5 +244,5 @@ class WatchedCamera:
             last_frame_at=pipeline.summary.last_at if pipeline else None,
             last_frame_age_s=self._look.age_s(now),
             events=dict(tally.events),
-            cpu_s=self._meter.read(),
+            cpu_s=cpu_s,
         )

@@ -1,8 +1,8 @@
 """A worker process: a camera group, told by its supervisor what to watch, over a pipe.
 
-Started by `ingest.fleet.process` as `python -m ingest.fleet.worker FD`. The supervisor sends `Open` first, and
-then any of the other orders; the worker answers with `Ready` or `NotReady`, then with a `WorkerStatus` a second.
-When the pipe ends, the supervisor is gone, and so is the worker, at once: what it had to keep is on the disk.
+Started by `ingest.fleet.process`. The supervisor sends `Open` first, then
+other orders; the worker answers `Ready` or `NotReady`, then gives a `WorkerStatus` each second. When the pipe
+ends, the supervisor is gone, and so is the worker, at once: what it had to keep is on the disk.
 """
 
 from __future__ import annotations
@@ -13,80 +13,18 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from detector.errors import Failure, WrongUse
-from ingest.fleet.group import CameraGroup, GroupSettings
-from ingest.fleet.status import WorkerStatus
-from ingest.site import Camera, Site
+from ingest.fleet.group import CameraGroup
+from ingest.fleet.orders import Leave, NotReady, Open, Order, Rates, Ready, Stop, Watch
 
 log = logging.getLogger(__name__)
 
 STATUS_S = 1.0
 """Pause between two statuses."""
-
-
-@dataclass(frozen=True, slots=True)
-class Open:
-    """The first order: make the group; `cores` are those it may use, none: all. See `CameraGroup`."""
-
-    site: Site
-    settings: GroupSettings
-    data: Path
-    api_url: str
-    token: str
-    cores: tuple[int, ...] = ()
-    models: tuple[str, ...] = ()
-    """Models to load before the first camera comes, so that a wrong one is told at the start."""
-    log_level: int = logging.INFO
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """Watch these cameras, with these settings if they are watched already."""
-
-    cameras: tuple[Camera, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Leave:
-    """Watch these cameras no more."""
-
-    camera_ids: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """Analyse these cameras at these rates, frames per second."""
-
-    fps: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """End in an orderly way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """The group is open."""
-
-
-@dataclass(frozen=True, slots=True)
-class NotReady:
-    """The group could not be opened; `wrong_use`: by the user's fault."""
-
-    sentence: str
-    wrong_use: bool
-
-
-Order = Open | Watch | Leave | Rates | Stop
-Answer = Ready | NotReady | WorkerStatus
 
 
 class Worker:

@@ -1,0 +1,126 @@
+"""The places of a fleet's workers: each holds one process after another, and the cameras it has now."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from ingest.fleet.fair import Governor
+from ingest.fleet.orders import Leave, Open, Watch
+from ingest.fleet.process import WorkerProcess
+from ingest.fleet.status import WorkerStatus
+from ingest.site import Camera
+
+log = logging.getLogger(__name__)
+
+HANG_S = 20.0
+"""A worker that tells nothing for so long hangs; it is killed."""
+DOUBT_S = 5.0
+"""After so long without a word it counts as not answering in status."""
+START_S = 60.0
+"""A worker may take so long to load its models."""
+BACKOFF_S = (1.0, 60.0)
+"""Pause before the second restart within `RECENT_S`, and the longest; the first comes at once."""
+RECENT_S = 300.0
+
+
+def shares_of(cores: Sequence[int], workers: int) -> list[tuple[int, ...]]:
+    """Give each worker its cores; where there are more workers than cores, some share one.
+
+    >>> shares_of([0, 1, 2], 2), shares_of([4], 2)
+    ([(0, 2), (1,)], [(4,), (4,)])
+    """
+    if workers >= len(cores):
+        return [(cores[number % len(cores)],) for number in range(workers)]
+    return [tuple(cores[number::workers]) for number in range(workers)]
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """One worker's place.
+
+    Args:
+        order: what its process is opened with; `order.cores` are its cores.
+        cap: cores that its cameras may use together.
+    """
+
+    order: Open
+    cap: float
+    process: WorkerProcess | None = None
+    cameras: dict[str, Camera] = field(default_factory=dict)
+    governor: Governor = field(default_factory=Governor)
+    rates: dict[str, float] = field(default_factory=dict)
+    restarts: int = 0
+    next_start: float = 0.0
+    noted: WorkerStatus | None = None
+    _falls: list[float] = field(default_factory=list)
+
+    def start(self) -> WorkerProcess:
+        """Start a process."""
+        self.process = WorkerProcess(self.order)
+        return self.process
+
+    @property
+    def ready(self) -> bool:
+        """It has a process that takes orders."""
+        return self.process is not None and self.process.ready and self.process.alive()
+
+    @property
+    def starting(self) -> bool:
+        """It has a process that is not ready yet but may become so."""
+        return self.process is not None and not self.process.ready and self.process.alive()
+
+    def broken(self) -> str | None:
+        """Say what is wrong with the process; None: nothing, or there is none."""
+        process = self.process
+        if process is None:
+            return None
+        if not process.alive():
+            code = process.exit_code() or 0
+            if process.refusal:
+                return f"could not start: {process.refusal.sentence}"
+            return f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+        quiet_s = process.quiet_s()
+        if quiet_s > (HANG_S if process.ready else START_S):
+            return f"has told nothing for {quiet_s:.0f} s and is killed"
+        return None
+
+    def fall(self, now: float) -> list[Camera]:
+        """Kill what is left of the process, plan the next one; give the cameras that have no worker now."""
+        if self.process is not None:
+            self.process.kill()
+        self._falls = [at for at in self._falls if now - at < RECENT_S] + [now]
+        before = len(self._falls) - 1
+        pause_s = min(BACKOFF_S[1], BACKOFF_S[0] * 2.0 ** (before - 1)) if before else 0.0
+        self.process, self.noted, self.next_start = None, None, now + pause_s
+        self.restarts += 1
+        orphans = list(self.cameras.values())
+        self.cameras, self.rates, self.governor = {}, {}, Governor()
+        return orphans
+
+    def watch(self, cameras: Sequence[Camera]) -> None:
+        """Have cameras watched, or watched with other settings."""
+        self.cameras |= {camera.id: camera for camera in cameras}
+        for camera in cameras:
+            self.rates.pop(camera.id, None)
+        if self.process is not None and cameras:
+            self.process.tell(Watch(tuple(cameras)))
+
+    def leave(self, camera_id: str) -> None:
+        """Have a camera watched no more."""
+        self.cameras.pop(camera_id, None)
+        self.rates.pop(camera_id, None)
+        if self.process is not None:
+            self.process.tell(Leave((camera_id,)))
+
+    def shown(self, room: int | None) -> WorkerStatus:
+        """Give what status shows of it."""
+        process = self.process
+        if process is None or process.status is None:
+            name = f"{socket.gethostname()}:{process.pid if process else 0}"
+            cores = float(len(self.order.cores))
+            return WorkerStatus(name, alive=False, restarts=self.restarts, cores=cores, room=room)
+        alive = process.alive() and process.quiet_s() < DOUBT_S
+        return replace(process.status, alive=alive, restarts=self.restarts, room=room)
