@@ -16,6 +16,7 @@ from detector.backends import KINDS
 from detector.detector import Detector, open_detector
 from detector.errors import Failure, WrongUse
 from detector.pictures import read_image
+from detector.precision import CHOICES
 from detector.types import Detections, Image
 
 HELP = """Find things in pictures.
@@ -44,7 +45,9 @@ def detect(argv: list[str]) -> int:
         WrongUse: the options make no sense.
     """
     args = _options(argv)
-    with open_detector(args.model, args.backend, args.threads, args.precision) as detector:
+    with open_detector(
+        args.model, args.backend, args.threads, args.precision, device=args.device
+    ) as detector:
         try:
             failed = _detect_all(detector, args)
             sys.stdout.flush()
@@ -85,9 +88,10 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (all)")
     parser.add_argument(
         "--precision",
-        choices=("f32", "bf16", "f16", "int8"),
-        help="arithmetic; f32 and int8 repeat exactly (what model.toml says, else f32)",
+        choices=CHOICES,
+        help="arithmetic; f32 and int8 repeat exactly, auto: the fastest here (what model.toml says, or f32)",
     )
+    parser.add_argument("--device", metavar="D", help="cpu, cuda or cuda:N (a GPU if the backend finds one)")
     args = parser.parse_args(argv)
     if args.score is not None and not 0 <= args.score <= 1:
         raise WrongUse(f"--score: wanted a number from 0 to 1, got {args.score}.")

@@ -11,15 +11,16 @@ from typing import Self, TypeAlias
 
 import numpy as np
 
-from detector.backends import Backend, DirectBackend, Hint, Options, Precision, open_backend
-from detector.backends.chip import adds_int8_exactly
+from detector.backends import Backend, DirectBackend, Hint, Options, open_backend
 from detector.batching import Batcher
 from detector.decode import CANDIDATES_MAX, CANDIDATES_MAX_EVERY_CLASS, decode
+from detector.device import is_gpu
 from detector.direct import Direct
 from detector.errors import WrongUse
 from detector.lane import Finish, Lane, Pending
 from detector.letterbox import Letterbox, letterbox, plan
 from detector.nms import suppress
+from detector.precision import Asked, choose
 from detector.registry import resolve
 from detector.spec import ModelSpec
 from detector.types import Detections, FloatArray, Image
@@ -50,8 +51,9 @@ class Detector:
         spec: ModelSpec,
         backend: str | Backend = "openvino",
         threads: int | None = None,
-        precision: Precision | None = None,
+        precision: Asked | None = None,
         hint: Hint = "latency",
+        device: str | None = None,
     ) -> None:
         """Load the model.
 
@@ -60,9 +62,11 @@ class Detector:
             backend: kind (openvino, onnx, ultralytics, scripted), or one that is open already.
             threads: CPU threads; None: all that this process may use.
             precision: "f32" and "int8" give the same boxes every time; "int8" takes half the time of "f32",
-                "bf16" 0.6 of it if the chip has it. None: what model.toml says, for openvino on a chip
-                that computes INT8 exactly (`detector.backends.chip`); else "f32".
+                "bf16" 0.6 of it if the chip has it; "auto": the fastest here (`detector.precision`). None:
+                what model.toml says, for openvino on a chip that computes INT8 exactly; else "f32".
             hint: "latency" for one source, "throughput" for many that share this detector.
+            device: "cpu", "cuda" or "cuda:N"; None: the CPU, but for the backend ultralytics the first GPU
+                where there is one.
 
         Raises:
             WrongUse: there is no such backend, or it cannot do what is asked.
@@ -71,11 +75,13 @@ class Detector:
         if threads is not None and threads < 1:
             raise WrongUse(f"threads: wanted at least 1, got {threads}.")
         self.spec = spec
-        self._backend = (
-            open_backend(backend, spec, Options(threads, precision or _preferred(spec, backend), hint))
-            if isinstance(backend, str)
-            else backend
-        )
+        self._precision = ""
+        if isinstance(backend, str):
+            chosen = choose(precision, spec, backend, on_gpu=is_gpu(device))
+            options = Options(threads, chosen, hint, device)
+            self._backend, self._precision = open_backend(backend, spec, options), chosen
+        else:
+            self._backend = backend
         opened = self._backend
         self._lane: Lane = Direct(opened) if isinstance(opened, DirectBackend) else Batcher(opened)
 
@@ -88,6 +94,11 @@ class Detector:
     def model_ref(self) -> str:
         """Name and version that go into reports: "street@1"."""
         return self.spec.ref
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic in use: "f32", "bf16", "f16" or "int8"; "" for a backend that was opened elsewhere."""
+        return self._precision
 
     @property
     def batches(self) -> Counter[int]:
@@ -247,17 +258,12 @@ def open_detector(
     model: str | Path = "street@production",
     backend: str = "openvino",
     threads: int | None = None,
-    precision: Precision | None = None,
+    precision: Asked | None = None,
     hint: Hint = "latency",
+    device: str | None = None,
 ) -> Detector:
     """Find a model by name, version or folder and load it.
 
     Args and Raises as `Detector` and `registry.resolve`.
     """
-    return Detector(resolve(str(model)), backend, threads, precision, hint)
-
-
-def _preferred(spec: ModelSpec, backend: str) -> Precision:
-    if backend == "openvino" and spec.precision == "int8" and adds_int8_exactly():
-        return "int8"
-    return "f32"
+    return Detector(resolve(str(model)), backend, threads, precision, hint, device)

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from detector.errors import Failure, WrongUse
+from detector.precision import CHOICES
 from ingest.config import load_site
 from ingest.deploy import ApiChoice, Json, table_of
 from ingest.doctor import examine
@@ -33,11 +34,17 @@ def _common(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--data", type=Path, help=f"folder of cases, evidence and outbox (default: {DEFAULT_DATA})")
     add("--model", help="name@version or name@alias (default: the camera's, street@production)")
-    add("--backend", default="openvino", help="openvino (default), onnx, ultralytics")
+    add("--backend", default="openvino", help="openvino (default), onnx, ultralytics, tensorrt")
     add(
         "--precision",
-        choices=("f32", "bf16", "f16", "int8"),
-        help="arithmetic (default: what the model says, else f32); all but bf16 and f16 repeat exactly",
+        choices=CHOICES,
+        help="arithmetic; f32 and int8 repeat exactly, auto: the fastest here (default: the model says it, "
+        "or f32; serve: auto)",
+    )
+    add(
+        "--device",
+        metavar="D",
+        help="cpu, cuda or cuda:N (default: cpu; ultralytics: a GPU where there is one)",
     )
     add("--gate", default="every", help="which frames are analysed: every (default), motion")
     add("--api", metavar="URL", help="send to an API elsewhere instead of one beside this process")
@@ -78,7 +85,13 @@ def _api_choice(args: argparse.Namespace, dispatch: str, port: int, confirm: Ite
 
 def _job(args: argparse.Namespace, api: ApiChoice, data: Path) -> Job:
     return Job(
-        data=data, api=api, model=args.model, backend=args.backend, precision=args.precision, gate=args.gate
+        data=data,
+        api=api,
+        model=args.model,
+        backend=args.backend,
+        precision=args.precision,
+        gate=args.gate,
+        device=args.device,
     )
 
 
@@ -150,6 +163,7 @@ def serve(argv: list[str]) -> int:
     api = _api_choice(args, "none", args.port, args.auto_confirm)
     if not api.url:
         api = ApiChoice(token=api.token, port=api.port, options=(*api.options, "--host", args.host))
+    args.precision = args.precision or "auto"
     job = _job(args, api, args.data or Path(DEFAULT_DATA))
     _stop_on_signals(job.stop)
     serve_site(job, site, _printer(as_json=args.json), lambda url: print(f"page: {url}/", file=sys.stderr))

@@ -9,9 +9,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from detector.backends import Precision
 from detector.detector import Detector, open_detector
 from detector.errors import Failure, WrongUse
+from detector.precision import Asked
 from detector.registry import resolve
 from ingest.config import load_site
 from ingest.deploy import ApiChoice, Json, check_data, opened_api, with_paths
@@ -38,8 +38,9 @@ class Job:
     api: ApiChoice
     model: str | None = None
     backend: str = "openvino"
-    precision: Precision | None = None
+    precision: Asked | None = None
     gate: str = "every"
+    device: str | None = None
     stop: threading.Event = field(default_factory=threading.Event)
 
 
@@ -120,7 +121,7 @@ def _stopping(source: Source, stop: threading.Event) -> Iterator[None]:
 
 
 def _detector(job: Job, camera: Camera) -> Detector:
-    return open_detector(job.model or camera.model, job.backend, precision=job.precision)
+    return open_detector(job.model or camera.model, job.backend, precision=job.precision, device=job.device)
 
 
 def _detectors(job: Job, site: Site | None, stack: ExitStack) -> dict[str, Detector]:
@@ -129,7 +130,7 @@ def _detectors(job: Job, site: Site | None, stack: ExitStack) -> dict[str, Detec
     specs = {name: resolve(name) for name in names}
     versions = {(spec.folder, spec.ref): spec for spec in specs.values()}
     opened = {
-        key: stack.enter_context(Detector(spec, job.backend, precision=job.precision, hint="throughput"))
+        key: stack.enter_context(Detector(spec, job.backend, None, job.precision, "throughput", job.device))
         for key, spec in versions.items()
     }
     for name, spec in specs.items():

@@ -15,9 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from detector.backends import Precision
 from detector.detector import Detector
 from detector.errors import WrongUse
+from detector.precision import Asked
 from detector.registry import resolve
 from ingest.fleet.claims import Claims
 from ingest.fleet.cpu import rss_bytes, usable_cores
@@ -39,7 +39,8 @@ class GroupSettings:
 
     Args:
         model: name@version or name@alias in place of the cameras' own.
-        backend, precision: of the detector. threads: CPU threads of each; None: all this process may use.
+        backend, precision, device: of the detector. threads: CPU threads of each; None: all this process
+            may use.
         gate: which frames are analysed.
         sends: post reports from this process. Without, they are kept on the disk for another process that
             has an `Uplink` over the same folder, as the supervisor on this machine does.
@@ -48,11 +49,12 @@ class GroupSettings:
 
     model: str | None = None
     backend: str = "openvino"
-    precision: Precision | None = None
+    precision: Asked | None = None
     threads: int | None = None
     gate: str = "every"
     sends: bool = True
     claims: bool = False
+    device: str | None = None
 
 
 class CameraGroup:
@@ -161,7 +163,7 @@ class CameraGroup:
         cameras = self._watched()
         statuses = tuple(camera.status() for camera in cameras)
         self._hold_back(cameras, rates["cpu"])
-        batches, refs = self._detectors.counted()
+        batches, refs, precisions = self._detectors.counted()
         return WorkerStatus(
             worker=self.worker,
             alive=True,
@@ -169,7 +171,7 @@ class CameraGroup:
             cpu_share=rates["cpu"],
             rss_bytes=rss_bytes(),
             model=", ".join(refs),
-            precision=self._settings.precision or "",
+            precision=", ".join(precisions),
             batches=dict(batches),
             cameras=statuses,
         )
@@ -231,19 +233,25 @@ class Detectors:
                 settings = self._settings
                 log.info("%s is %s", self._settings.model or model, spec.ref)
                 self._open[key] = Detector(
-                    spec, settings.backend, settings.threads, settings.precision, hint="throughput"
+                    spec,
+                    settings.backend,
+                    settings.threads,
+                    settings.precision,
+                    "throughput",
+                    settings.device,
                 )
             return self._open[key]
 
-    def counted(self) -> tuple[Counter[int], list[str]]:
-        """Give how many pictures were taken at once, by size of the batch, and the versions that are open."""
+    def counted(self) -> tuple[Counter[int], list[str], list[str]]:
+        """Give how many pictures were taken at once, by size of batch, the versions and their arithmetic."""
         detectors = list(
             self._open.values()
         )  # without the lock: a model being loaded must not hold up status
         batches: Counter[int] = Counter()
         for detector in detectors:
             batches.update(detector.batches)
-        return batches, sorted(detector.model_ref for detector in detectors)
+        refs = sorted(detector.model_ref for detector in detectors)
+        return batches, refs, sorted({detector.precision for detector in detectors})
 
     def __enter__(self) -> Self:
         return self

@@ -142,10 +142,10 @@ def test_the_models_own_precision_is_taken_where_nobody_asks(quantised, monkeypa
     spec = resolve("colours@0", quantised)
     picture = np.zeros((96, 320, 3), np.uint8)
     (spec.folder / "colours.bin").unlink()
-    monkeypatch.setattr("detector.detector.adds_int8_exactly", lambda: True)
+    monkeypatch.setattr("detector.precision.adds_int8_exactly", lambda: True)
     with Detector(spec, threads=1) as detector:
         detector.detect(picture)
-    monkeypatch.setattr("detector.detector.adds_int8_exactly", lambda: False)  # it would saturate: f32
+    monkeypatch.setattr("detector.precision.adds_int8_exactly", lambda: False)  # it would saturate: f32
     with pytest.raises(Failure, match=r"colours\.bin of model colours@0 is missing"):
         Detector(spec, threads=1)
     with Detector(spec, threads=1, precision="int8") as detector:  # asked for all the same
