@@ -1,85 +1,83 @@
-"""What is wrong with a camera, told from what it sends: a state and one sentence."""
+"""What is wrong with a camera, told from what it sends: a state and one sentence. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from ingest.fleet.status import CameraState
-from ingest.sources import Source
 
 SILENT_S = 5.0
 """A connected camera that sent no picture for so long is called silent."""
-START_S = 10.0
+START_S = 8.0
 """A camera may take so long to its first picture before that is called a fault."""
 GARBAGE_PER_S = 0.5
 """So many packets a second that cannot be decoded are a fault worth a sentence."""
 FLOOD_FPS = 40.0
-"""More frames a second than any street needs; decoding them is what costs."""
+"""More frames a second than any street needs; receiving and decoding them is what costs."""
 
 
+@dataclass(frozen=True, slots=True)
 class Look:
-    """When a camera last sent something, as seen from outside.
+    """What is seen of a camera whose pipeline runs.
 
     Args:
-        since: monotonic seconds of the connection's beginning.
+        live: it sends whether we are ready or not.
+        connected: there is a connection now. ever: it has sent a picture since its source was opened.
+        quiet_s: seconds without a picture, or since the source was opened.
+        rates: frames "in", and by reason dropped "undecodable" and "overload", per second of the last 5 s.
     """
 
-    def __init__(self, since: float) -> None:
-        self.since = since
-        self._frames: int | None = None
-        self._came: float | None = None
-
-    def note(self, now: float, frames: int) -> None:
-        """Take the number of frames received so far."""
-        if self._frames is not None and frames > self._frames:
-            self._came = now
-        self._frames = frames
-
-    def age_s(self, now: float) -> float | None:
-        """Give the seconds since a frame last came; None before the first."""
-        return None if self._came is None else now - self._came
-
-    def quiet_s(self, now: float) -> float:
-        """Give the seconds without a frame, counted from the beginning where there was none."""
-        return now - max(self.since, self._came or self.since)
+    live: bool
+    connected: bool
+    ever: bool
+    quiet_s: float
+    rates: Mapping[str, float]
 
 
-def judge(
-    look: Look, now: float, source: Source, rates: Mapping[str, float], fps_site: float, fps_promised: float
-) -> tuple[CameraState, str]:
-    """Give state and fault of a camera whose pipeline runs.
+def judge(look: Look, fps_site: float, fps_promised: float) -> tuple[CameraState, str]:
+    """Give state and fault.
 
     Args:
-        look: when it last sent something.
-        now: monotonic seconds.
-        source: what it is read with.
-        rates: frames "in", frames "analysed" and "undecodable" packets, per second.
+        look: what is seen.
         fps_site: analysed rate that the site file wants.
         fps_promised: the one it gets.
+
+    >>> judge(Look(True, True, True, 7.0, {}), 5.0, 5.0)
+    (<CameraState.SILENT: 'silent'>, 'connected, but no picture for 7 s.')
     """
-    quiet_s = look.quiet_s(now)
-    garbage = rates["undecodable"] >= GARBAGE_PER_S
-    if source.live:
-        if garbage and rates["in"] == 0:
-            packets = rates["undecodable"]
-            return CameraState.SILENT, f"sends data that cannot be decoded ({packets:.0f} packets a second)."
-        if not source.status.connected:
-            if look.age_s(now) is None and quiet_s < START_S:
-                return CameraState.STARTING, ""
-            return (
-                CameraState.RECONNECTING,
-                f"no connection for {quiet_s:.0f} s; it is called again and again.",
-            )
-        if quiet_s > SILENT_S:
-            return CameraState.SILENT, f"connected, but no picture for {quiet_s:.0f} s."
-    fault = ""
-    if garbage:
-        fault = f"{rates['undecodable']:.0f} packets a second cannot be decoded."
-    elif source.live and rates["in"] > FLOOD_FPS:
-        fault = f"sends {rates['in']:.0f} frames a second, which all must be decoded; lower its rate."
+    if look.live and (found := _missing(look)):
+        return found
+    sentences = list(_oddities(look))
+    if look.rates.get("overload", 0.0) > 0:
+        sentences.append("decoding it takes more than a camera may; only its key frames are analysed.")
     if fps_promised < 0.999 * fps_site:
-        short = (
-            f"analysed at {fps_promised:.2g} instead of {fps_site:.2g} frames a second: the machine is full."
+        sentences.append(
+            f"the machine is full: {fps_promised:.2g} instead of {fps_site:.2g} frames a second are analysed."
         )
-        return CameraState.DEGRADED, f"{fault} {short}".strip()
-    return CameraState.RUNNING, fault
+    degraded = len(sentences) > len(list(_oddities(look)))
+    return CameraState.DEGRADED if degraded else CameraState.RUNNING, " ".join(sentences)
+
+
+def _missing(look: Look) -> tuple[CameraState, str] | None:
+    """Say why no pictures come, if none do."""
+    garbage = look.rates.get("undecodable", 0.0)
+    if look.connected and garbage >= GARBAGE_PER_S and look.quiet_s > SILENT_S / 2:
+        return CameraState.SILENT, f"sends data that cannot be decoded ({garbage:.0f} packets a second)."
+    if not look.connected:
+        if not look.ever and look.quiet_s < START_S:
+            return CameraState.STARTING, ""
+        return CameraState.RECONNECTING, f"no connection for {look.quiet_s:.0f} s; it is called again."
+    if look.quiet_s > SILENT_S:
+        return CameraState.SILENT, f"connected, but no picture for {look.quiet_s:.0f} s."
+    return None
+
+
+def _oddities(look: Look) -> list[str]:
+    garbage, came = look.rates.get("undecodable", 0.0), look.rates.get("in", 0.0)
+    found = []
+    if garbage >= GARBAGE_PER_S:
+        found.append(f"{garbage:.0f} packets a second cannot be decoded.")
+    if look.live and came > FLOOD_FPS:
+        found.append(f"sends {came:.0f} frames a second; lower its rate.")
+    return found

@@ -111,8 +111,7 @@ class Supervisor:
         """
         _many_files()
         try:
-            started = [slot.start() for slot in self._slots]
-            for process in started:
+            for process in [slot.start() for slot in self._slots]:
                 process.wait_ready(START_S)
         except BaseException:
             self._end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,8 +18,9 @@ from ingest.fleet.status import CameraState, CameraStatus
 from ingest.fleet.tally import Rates, Tally
 from ingest.gate import open_gate
 from ingest.pipeline import Pipeline, assemble
+from ingest.session import source_of
 from ingest.site import Camera, Site
-from ingest.sources import Source, SourceSettings, open_source
+from ingest.sources import Source
 from ingest.uplink import Uplink
 
 log = logging.getLogger(__name__)
@@ -76,7 +78,8 @@ class WatchedCamera:
         self._meter = ThreadMeter(camera.id)
         self.cores = 0.0
         self.times_usual = 0.0
-        self._look = Look(time.monotonic())
+        self._since = time.monotonic()
+        self._came: float | None = None
         self._thread = threading.Thread(target=self._run, name=f"camera {camera.id}", daemon=True)
 
     @property
@@ -108,7 +111,11 @@ class WatchedCamera:
 
     def set_rate(self, fps: float) -> None:
         """Analyse so many frames per second from now on."""
-        self.fps_wanted = fps
+        with self._lock:
+            self.fps_wanted = fps
+            source = self._source
+        if source is not None:
+            source.set_fps(fps)
 
     # -- the camera's thread --
 
@@ -157,8 +164,7 @@ class WatchedCamera:
         for doubt in camera.doubts():
             log.warning("%s: %s", camera.id, doubt)
         detector = around.detector(camera.model)
-        settings = SourceSettings(fps=self.fps_wanted, starts_at=camera.starts_at, tz=around.site.tz)
-        with open_source(str(camera.source), camera.id, settings=settings) as source:
+        with source_of(camera, around.site) as source:
             uplink = around.uplink
             parts = assemble(
                 around.site, camera, detector, open_gate(around.gate), uplink.writer, uplink.outbox
@@ -182,7 +188,9 @@ class WatchedCamera:
         with self._lock:
             self._source, self._pipeline = source, pipeline
             self._state, self._fault = CameraState.RUNNING, ""
-            self._look = Look(time.monotonic())
+            self._since = time.monotonic()
+        if self.fps_wanted != self.camera.fps:
+            source.set_fps(self.fps_wanted)
 
     def _end(self) -> None:
         with self._lock:
@@ -194,12 +202,15 @@ class WatchedCamera:
         if self._source is None or self._pipeline is None:
             return Tally()
         status, summary = self._source.status, self._pipeline.summary
+        clocks = status.stages, self._pipeline.stages
         return Tally(
-            frames_in=status.read,
+            frames_in=status.frames_in,
             analysed=summary.frames,
             reconnects=status.reconnects,
             dropped=status.dropped.copy(),
             events=summary.kinds.copy(),
+            stage_s=Counter({stage: s for clock in clocks for stage, s in clock.seconds().items()}),
+            stage_n=Counter({stage: n for clock in clocks for stage, n in clock.counts().items()}),
         )
 
     # -- how it is doing; called from another thread --
@@ -218,13 +229,18 @@ class WatchedCamera:
                 "in": tally.frames_in,
                 "analysed": tally.analysed,
                 "undecodable": tally.dropped["undecodable"],
+                "overload": tally.dropped["overload"],
                 "cpu": cpu_s,
             },
         )
         self.cores = rates["cpu"]
-        self._look.note(now, tally.frames_in)
+        quiet_s = now - self._since
+        if source is not None and (came := source.status.last_frame_s) is not None:
+            self._came = came
+            quiet_s = now - max(came, self._since)
         if source is not None:
-            state, fault = judge(self._look, now, source, rates, self.camera.fps, self.fps_wanted)
+            look = Look(source.live, source.status.connected, source.status.frames_in > 0, quiet_s, rates)
+            state, fault = judge(look, self.camera.fps, self.fps_wanted)
             if self.times_usual and state is CameraState.RUNNING:
                 state = CameraState.DEGRADED
                 times = f"takes {self.times_usual:.1f} times as much as the others"
@@ -242,7 +258,13 @@ class WatchedCamera:
             dropped=dict(tally.dropped),
             reconnects=tally.reconnects,
             last_frame_at=pipeline.summary.last_at if pipeline else None,
-            last_frame_age_s=self._look.age_s(now),
+            last_frame_age_s=None if self._came is None else now - self._came,
+            queue_age_s=source.status.queue_age_s if source else 0.0,
+            clock_error_s=source.status.clock_error_s if source else None,
+            stage_s=dict(tally.stage_s),
+            stage_n=dict(tally.stage_n),
             events=dict(tally.events),
+            codec=source.status.codec if source else "",
+            size_px=source.status.size_px if source else None,
             cpu_s=cpu_s,
         )

@@ -1,0 +1,106 @@
+"""`kerbwatch serve`: the API and the page, and every camera of a site in worker processes of this machine."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from ingest.deploy import Json, check_data, opened_api, with_paths
+from ingest.fleet.claims import Claims, LockFiles, me
+from ingest.fleet.group import GroupSettings
+from ingest.fleet.metrics import metrics_route
+from ingest.fleet.orders import Open
+from ingest.fleet.site_file import SiteFile
+from ingest.fleet.status_server import StatusServer, create_app
+from ingest.fleet.supervisor import Size, Supervisor
+from ingest.session import Job
+from ingest.site import Site
+from ingest.uplink import Uplink
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FleetJob:
+    """What the command line said about the fleet.
+
+    Args:
+        size: how many workers, how full.
+        site_file: followed while it runs; None: no cameras of a file.
+        status_port: of the supervisor's own HTTP; 0: any free one, None: none.
+    """
+
+    size: Size
+    site_file: Path | None = None
+    status_port: int | None = None
+
+
+def serve_site(
+    job: Job,
+    site: Site | None,
+    fleet: FleetJob,
+    show: Callable[[Json], None],
+    ready: Callable[[str, str], None],
+) -> None:
+    """Serve the API and the page and watch every camera until stopped.
+
+    Args:
+        job: what holds for all cameras.
+        site: its cameras are watched; None: only the API and the page run.
+        fleet: how.
+        show: takes each case as it is made.
+        ready: called once with the addresses of page and status, the latter "" where there is none.
+
+    Raises:
+        WrongUse, Failure: the API or a model cannot be opened, or a port is in use.
+    """
+    data = check_data(job.data)
+    own = None if job.api.url else data
+    with ExitStack() as stack:
+        url = stack.enter_context(opened_api(job.api, data, site.timezone if site else None))
+        uplink = stack.enter_context(
+            Uplink(data, url, job.api.token, lambda case: show(with_paths(case, own)))
+        )
+        status_url = ""
+        if site is not None:
+            supervisor = stack.enter_context(_supervisor(job, site, fleet, data, url, uplink, stack))
+            _read_again_on_hangup(supervisor)
+            status_url = _status(fleet, supervisor, uplink, stack)
+        ready(url, status_url)
+        job.stop.wait()
+
+
+def _supervisor(
+    job: Job, site: Site, fleet: FleetJob, data: Path, url: str, uplink: Uplink, stack: ExitStack
+) -> Supervisor:
+    settings = GroupSettings(
+        model=job.model, backend=job.backend, precision=job.precision, gate=job.gate, sends=False
+    )
+    order = Open(site, settings, data, url, job.api.token, log_level=logging.getLogger().getEffectiveLevel())
+    claims = stack.enter_context(Claims(LockFiles(data / "claims", me()), uplink.client))
+    followed = SiteFile(fleet.site_file, site) if fleet.site_file else None
+    return Supervisor(order, fleet.size, claims, followed)
+
+
+def _status(fleet: FleetJob, supervisor: Supervisor, uplink: Uplink, stack: ExitStack) -> str:
+    if fleet.status_port is None:
+        return ""
+    app = create_app(supervisor, [metrics_route(uplink.outbox.count)])
+    return stack.enter_context(StatusServer(app, fleet.status_port)).url
+
+
+def _read_again_on_hangup(supervisor: Supervisor) -> None:
+    """Read the site file again on SIGHUP, as daemons do."""
+
+    def ask(_signum: int, _frame: FrameType | None) -> None:
+        supervisor.read_site_again()
+
+    try:
+        signal.signal(signal.SIGHUP, ask)
+    except ValueError as error:  # not the main thread: somebody uses this as a library
+        log.debug("SIGHUP is not listened to: %s", error)
