@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from detector.backends import Answer, Backend
+from detector.backends import Answer, Backend, GatheringBackend
 from detector.errors import Failure
 from detector.lane import Finish, Pending, Tally, closed
 from detector.types import Detections, FloatArray, Image
@@ -112,12 +112,16 @@ class Batcher:
         finally:
             self._places.release(len(batch.jobs))
 
+    def _infer(self, canvases: list[Image]) -> FloatArray:
+        if isinstance(self._backend, GatheringBackend):
+            return self._backend.gather(canvases)
+        return self._backend.infer(canvases[0][None] if len(canvases) == 1 else np.stack(canvases))
+
     def _compute(self, jobs: list[_Job]) -> None:
         """Give every job its boxes or its error; no exception leaves."""
         began = time.perf_counter()
         try:
-            first = jobs[0].canvas
-            raws = self._backend.infer(first[None] if len(jobs) == 1 else np.stack([j.canvas for j in jobs]))
+            raws = self._infer([job.canvas for job in jobs])
         except Exception as error:  # noqa: BLE001 - raised where the boxes are wanted
             if len(jobs) > 1 and isinstance(error, Failure):
                 # One picture, or the memory for so many, may be at fault: the others shall not suffer for it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -54,6 +54,14 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Give memory and device back; calling it twice does no harm."""
+
+
+@runtime_checkable
+class GatheringBackend(Backend, Protocol):
+    """A backend that puts the pictures of a batch into its own memory: nobody has to stack them before."""
+
+    def gather(self, canvases: Sequence[Image]) -> FloatArray:
+        """Give what `infer` gives, for canvases uint8 (h, w, 3) of one shape. Raises as `infer`."""
 
 
 @dataclass(frozen=True, slots=True)

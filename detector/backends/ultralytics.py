@@ -7,16 +7,17 @@ operators do not load does no harm.
 
 from __future__ import annotations
 
+import copy
 import os
 import pickle
-import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from detector.backends import Options, check_rows
 from detector.backends.onnx_checkpoint import read_network
+from detector.backends.torch_lane import Lanes, TorchLane
+from detector.device import torch_device
 from detector.errors import Failure, WrongUse
 from detector.registry import weights
 from detector.spec import ModelSpec
@@ -35,6 +36,14 @@ _LOADING_ERRORS = (
 )
 
 
+BATCH_MAX = 32
+"""Pictures of one call on a GPU: more gain little there, and the pictures at its end would wait longer."""
+LANES = 2
+"""One batch is copied and read while the other is computed."""
+KEPT = 1024
+"""Places of a picture that come back from a GPU that many cameras share; a street has far fewer things."""
+
+
 class UltralyticsBackend:
     """The checkpoint's network on CUDA, else on the CPU."""
 
@@ -42,46 +51,53 @@ class UltralyticsBackend:
         """Load the model.
 
         Raises:
-            Failure: torch or ultralytics is not installed, or the file is missing, has another hash or
-                holds no network.
+            Failure: torch, ultralytics or the GPU that is asked for is not there, or the file is missing, has
+                another hash or holds no network.
             WrongUse: a precision is asked for that the device does not have.
         """
         if options.precision == "int8":
             raise WrongUse("the backend ultralytics does not compute in int8; use openvino for that.")
-        self._torch = _import_torch()
-        path = weights(spec, "ultralytics")
-        self._device = "cuda" if self._torch.cuda.is_available() else "cpu"
-        if self._device == "cpu" and options.precision == "f16":
+        self._torch = torch = import_torch()
+        self._device = torch_device(torch, options.device)
+        on_gpu = self._device != "cpu"
+        if not on_gpu and options.precision == "f16":
             raise WrongUse("torch on a CPU does not compute in f16; take precision f32 or bf16.")
+        path = weights(spec, "ultralytics")
         if options.threads:
-            self._torch.set_num_threads(options.threads)
-        self._dtype = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}[options.precision]
-        self._network = self._load(path, spec.ref)
-        check_rows(spec, 4 + int(getattr(self._network.model[-1], "nc", -4)))
-        self._lock = threading.Lock()
-        # A GPU is kept busy by batches across cameras: one runs while the next is being collected.
-        self.batch_max, self.in_flight = (16, 2) if self._device == "cuda" else (1, 1)
+            torch.set_num_threads(options.threads)
+        self._dtype = getattr(
+            torch, {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}[options.precision]
+        )
+        network = self._load(path, spec.ref)
+        check_rows(spec, 4 + int(getattr(network.model[-1], "nc", -4)))
+        self.batch_max, self.in_flight = (BATCH_MAX, LANES) if on_gpu else (1, 1)
+        # Each lane has a network of its own: the head keeps the anchors of the last input size.
+        networks = [network, *(copy.deepcopy(network) for _ in range(self.in_flight - 1))]
+        keep = KEPT if on_gpu and options.hint == "throughput" else None
+        self._lanes = Lanes(
+            [
+                TorchLane(torch, one, self._device, self._dtype, batch_max=self.batch_max, keep=keep)
+                for one in networks
+            ]
+        )
 
     def infer(self, canvases: Image) -> FloatArray:
         """Give the raw output (B, 4 + classes, N); see `Backend`."""
-        torch = self._torch
-        # One at a time: the head keeps the anchors of the last input size, which two threads would mix up.
-        with self._lock, torch.inference_mode():
-            given = torch.from_numpy(np.require(canvases, requirements=("C", "W"))).to(self._device)
-            planes = given.flip(3).permute(0, 3, 1, 2).contiguous().to(getattr(torch, self._dtype)) / 255
-            raw = self._network(planes)
-            raw = raw[0] if isinstance(raw, (tuple, list)) else raw
-            return np.asarray(raw.float().cpu().numpy(), dtype=np.float32)
+        return self.gather(list(canvases))
+
+    def gather(self, canvases: Sequence[Image]) -> FloatArray:
+        """Give the same for canvases that lie apart; see `GatheringBackend`."""
+        return self._lanes.infer(canvases, self.batch_max)
 
     def close(self) -> None:
-        """Drop the network and give its GPU memory back."""
-        self._network = None
-        if self._device == "cuda":
+        """Drop the networks and give their GPU memory back."""
+        self._lanes.close()
+        if self._device != "cpu":
             self._torch.cuda.empty_cache()
 
     def _load(self, path: Path, ref: str) -> Any:
         network = read_network(path) if path.suffix == ".onnx" else self._unpickle(path, ref)
-        return network.fuse(verbose=False).to(self._device, getattr(self._torch, self._dtype)).eval()
+        return network.fuse(verbose=False).to(self._device, self._dtype).eval()
 
     def _unpickle(self, path: Path, ref: str) -> Any:
         # A .pt is a pickle and can run code; `weights` has compared its hash with the one published.
@@ -93,7 +109,7 @@ class UltralyticsBackend:
             raise Failure(f"{path} of model {ref} is no ultralytics checkpoint: {why}.") from error
 
 
-def _import_torch() -> Any:
+def import_torch() -> Any:
     """Import torch and the classes that a checkpoint names.
 
     Raises:

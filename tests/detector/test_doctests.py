@@ -8,7 +8,9 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("module", ["backends.onnx_checkpoint", "detector", "device", "draw", "letterbox", "nms"])
+@pytest.mark.parametrize(
+    "module", ["backends.onnx_checkpoint", "detector", "device", "draw", "letterbox", "nms"]
+)
 def test_examples(module):
     result = doctest.testmod(importlib.import_module(f"detector.{module}"))
     assert result.attempted > 0

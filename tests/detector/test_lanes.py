@@ -64,6 +64,14 @@ class Device:
         pass
 
 
+class GatheringDevice(Device):
+    """Stacks the pictures of a batch itself."""
+
+    def gather(self, canvases):
+        assert isinstance(canvases, list)
+        return self.infer(np.stack(canvases))
+
+
 class Begun:
     def __init__(self, future):
         self.future = future
@@ -103,7 +111,7 @@ class DirectDevice(Device):
         self.threads.shutdown(wait=True)
 
 
-@pytest.fixture(params=[Device, DirectDevice])
+@pytest.fixture(params=[Device, GatheringDevice, DirectDevice])
 def device(request):
     return request.param()
 

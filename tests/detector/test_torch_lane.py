@@ -1,0 +1,184 @@
+"""The way over a GPU, walked on the CPU: torch's own device "cpu:0" stands for it, page-locking and streams are noted."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from detector.backends import GatheringBackend
+from detector.backends.scripted import scripted_spec
+from detector.backends.torch_lane import Lanes, TorchLane, strongest
+from detector.detector import Detector
+from detector.errors import Failure
+
+torch = pytest.importorskip("torch", reason="needs torch, which is not installed")
+GPU = "cpu:0"
+
+
+class Cuda:
+    """Torch with a GPU made of notes."""
+
+    def __init__(self):
+        self.pinned, self.streams, self.inside = [], [], threading.local()
+        self.emptied = 0
+        outer = self
+
+        class Stream:
+            def __init__(self, device):
+                assert device == GPU
+                self.waits = 0
+                outer.streams.append(self)
+
+            def synchronize(self):
+                self.waits += 1
+
+        @contextmanager
+        def stream(one):
+            self.inside.stream = one
+            yield
+            self.inside.stream = None
+
+        def empty_cache():
+            self.emptied += 1
+
+        self.cuda = SimpleNamespace(Stream=Stream, stream=stream, empty_cache=empty_cache)
+
+    def empty(self, shape, dtype, pin_memory):
+        assert pin_memory
+        self.pinned.append((tuple(shape), dtype))
+        return torch.empty(shape, dtype=dtype)
+
+    def __getattr__(self, name):
+        return getattr(torch, name)
+
+
+class Network:
+    """One box per picture whose width is the red of its first pixel, among places of lower scores."""
+
+    def __init__(self, dtype, places=50):
+        self.dtype, self.places, self.sizes = dtype, places, []
+
+    def __call__(self, planes):
+        assert planes.dtype == self.dtype
+        assert planes.shape[1] == 3
+        assert planes.max() <= 1
+        self.sizes.append(len(planes))
+        raw = torch.zeros(len(planes), 5, self.places, dtype=self.dtype)
+        raw[:, :, 7] = torch.tensor([160, 48, 0, 10, 0.9], dtype=self.dtype)
+        raw[:, 2, 7] = planes[:, 0, 0, 0] * 255
+        raw[:, 4, 9] = 0.05
+        return raw, "features"
+
+
+def picture(red):
+    canvas = np.zeros((96, 320, 3), np.uint8)
+    canvas[..., 2] = red
+    return canvas
+
+
+@pytest.fixture
+def cuda():
+    return Cuda()
+
+
+def lane(cuda, *, dtype=torch.float16, keep=None, device=GPU):
+    return TorchLane(cuda, Network(dtype), device, dtype, batch_max=4, keep=keep)
+
+
+def test_a_batch_goes_through_page_locked_memory_in_half_precision(cuda):
+    one = lane(cuda, keep=8)
+    for _ in range(2):  # the second time nothing is allocated
+        got = one.infer([picture(red) for red in (30, 60, 90)])
+        assert got.dtype == np.float32
+        assert got.shape == (3, 5, 8)
+        np.testing.assert_allclose(np.sort(got[:, 2])[:, -1], [30, 60, 90], atol=0.1)
+    assert cuda.pinned == [((4, 96, 320, 3), torch.uint8), ((4, 5, 8), torch.float32)]
+    assert cuda.streams[0].waits == 2
+
+
+def test_what_came_back_is_not_overwritten_by_the_next_batch(cuda):
+    one = lane(cuda)
+    first = one.infer([picture(30)])
+    kept = first.copy()
+    one.infer([picture(200)])
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_on_the_cpu_nothing_is_page_locked_and_one_canvas_is_read_where_it_lies(cuda):
+    one = TorchLane(torch, Network(torch.float32), "cpu", torch.float32, batch_max=1, keep=None)
+    canvas = picture(77)
+    canvas.setflags(write=False)
+    assert one.infer([canvas])[0, 2].max() == pytest.approx(77, abs=1e-3)
+
+
+def test_the_strongest_places_in_the_networks_order():
+    raw = torch.zeros(2, 6, 10)
+    raw[0, 4, 8], raw[0, 5, 2], raw[0, 4, 5] = 0.9, 0.8, 0.7
+    raw[1, 5, 0], raw[1, 5, 9] = 0.6, 0.5
+    raw[:, 0] = torch.arange(10)
+    kept = strongest(raw, 3)
+    assert kept.shape == (2, 6, 3)
+    assert kept[0, 0].tolist() == [2, 5, 8]
+    assert set(kept[1, 0].tolist()) >= {0, 9}
+    assert strongest(raw, 99).shape == (2, 6, 10)
+
+
+def test_memory_that_is_full_is_said_and_given_back(cuda):
+    def full(planes):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    one = TorchLane(cuda, full, GPU, torch.float16, batch_max=4, keep=None)
+    with pytest.raises(Failure, match="the memory of cpu:0 is full with 2 pictures at once"):
+        one.infer([picture(1), picture(2)])
+    assert cuda.emptied == 1
+
+
+class Gpu:
+    """A backend as UltralyticsBackend builds it."""
+
+    batch_max, in_flight = 4, 2
+
+    def __init__(self, cuda):
+        self.networks = [Network(torch.float16) for _ in range(2)]
+        lanes = [TorchLane(cuda, n, GPU, torch.float16, batch_max=4, keep=16) for n in self.networks]
+        self.lanes = Lanes(lanes)
+
+    def gather(self, canvases):
+        return self.lanes.infer(canvases, self.batch_max)
+
+    def infer(self, canvases):
+        return self.gather(list(canvases))
+
+    def close(self):
+        self.lanes.close()
+
+
+def test_batches_form_across_cameras_and_everybody_gets_his_own_boxes(cuda):
+    gpu = Gpu(cuda)
+    assert isinstance(gpu, GatheringBackend)
+    with (
+        Detector(scripted_spec(["thing"], side_px=320), gpu) as detector,
+        ThreadPoolExecutor(24) as cameras,
+    ):
+
+        def camera(red):
+            widths = []
+            for _ in range(10):
+                found = detector.detect(picture(red), 0.3)
+                widths.append(float(found.xyxy[0, 2] - found.xyxy[0, 0]))
+            return np.allclose(widths, red, atol=0.3)
+
+        assert all(cameras.map(camera, range(20, 140, 5)))
+        assert sum(size * times for size, times in detector.batches.items()) == 240
+        assert max(detector.batches) > 1
+    assert sum(map(sum, (network.sizes for network in gpu.networks))) == 240
+
+
+def test_more_pictures_than_one_call_takes_are_done_in_parts(cuda):
+    got = Gpu(cuda).infer(np.stack([picture(20 + k) for k in range(10)]))
+    np.testing.assert_allclose(got[:, 2].max(axis=1), np.arange(20, 30), atol=0.1)
