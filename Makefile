@@ -6,7 +6,7 @@ SOURCE ?=
 SITE ?=
 ARGS ?=
 
-.PHONY: help setup setup-dev apt-demo apt-dev demo test check bench bench-model bench-events openapi clean
+.PHONY: help setup setup-dev apt-demo apt-dev demo test check bench bench-model bench-events openapi metrics clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -75,6 +75,10 @@ bench-events: setup
 ## make openapi   writes api/openapi.json again
 openapi: setup
 	$(BIN)/python -m api.app > api/openapi.json
+
+## make metrics   writes ingest/fleet/dashboards/METRICS.md again
+metrics: setup
+	$(BIN)/python -m api.metrics | $(BIN)/python -m ingest.fleet.reference > ingest/fleet/dashboards/METRICS.md
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -253,7 +253,9 @@ def families(workers: Sequence[WorkerStatus], spool: OutboxCount | None = None) 
     yield _worker_info(workers)
     yield from _outboxes(workers, spool)
     yield InfoMetricFamily(
-        "kerbwatch_build", "The program that runs.", value={"version": version("kerbwatch")}
+        "kerbwatch_build",
+        "Always 1: the version of the program that runs.",
+        value={"version": version("kerbwatch")},
     )
 
 
