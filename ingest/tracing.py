@@ -35,7 +35,7 @@ ENDPOINT_VARS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTL
 EVERY_VAR: Final = "KERBWATCH_TRACE_EVERY"
 """Environment: one frame in so many is traced although no event came of it; unset or 0: none."""
 SERVICE: Final = "kerbwatch-ingest"
-BEFORE: Final = frozenset({"decode", "gate", "thumbnail"})
+BEFORE: Final = frozenset({"decode", "gate"})
 """Stages that a frame goes through before its analysis begins."""
 FLUSH_MS: Final = 3000
 
@@ -85,11 +85,15 @@ class FrameTraces:
     """
 
     def __init__(self, stages: StageClock, every: int | None = None) -> None:
-        self._stages = stages
+        self._clocks = [stages]
         self._every = every_of(os.environ) if every is None else every
         self._frame: Frame | None = None
         self._began = 0.0
         self._span: Span | None = None
+
+    def also(self, stages: StageClock) -> None:
+        """Ask another clock too: that of the source which gives the frames."""
+        self._clocks = [self._clocks[0], stages]
 
     def begin(self, frame: Frame) -> None:
         """Note that the analysis of a frame begins now."""
@@ -118,15 +122,22 @@ class FrameTraces:
         span, self._span = self._span, None
         if span is None:
             return
-        for stage, (began, ended) in sorted(self._stages.laps().items(), key=lambda lap: lap[1]):
+        for stage, (began, ended) in sorted(self._laps().items(), key=lambda lap: lap[1]):
             if stage in BEFORE or began >= self._began:  # the others are of an earlier frame
                 TRACER.start_span(stage, _inside(span), start_time=_unix_ns(began)).end(_unix_ns(ended))
         span.end()
 
+    def _laps(self) -> dict[str, tuple[float, float]]:
+        laps = {stage: lap for clock in self._clocks for stage, lap in clock.laps().items()}
+        if {"infer_wait", "infer"} <= laps.keys():  # both are told when the boxes are there
+            (began, ended), (infer, _) = laps["infer_wait"], laps["infer"]
+            laps["infer_wait"] = infer - (ended - began), infer
+        return laps
+
     def _of_frame(self) -> Span:
         if self._span is not None:
             return self._span
-        laps = self._stages.laps()
+        laps = self._laps()
         first = min((laps[stage][0] for stage in BEFORE & laps.keys()), default=self._began)
         attributes: dict[str, AttributeValue] = {}
         if (frame := self._frame) is not None:

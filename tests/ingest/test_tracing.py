@@ -88,6 +88,25 @@ def test_a_frame_with_an_event_has_its_stages_at_the_times_they_had(spans):
     assert found["infer"].end_time <= root.end_time + slack_ns
 
 
+def test_stages_of_the_source_are_asked_too_and_waiting_comes_before_inference(spans):
+    stages, source = StageClock(), StageClock()
+    traces = tracing.FrameTraces(stages, every=0)
+    traces.also(source)
+    with source.span("decode"):
+        pass
+    traces.begin(frame())
+    time.sleep(0.05)
+    stages.add("infer_wait", 0.01)
+    stages.add("infer", 0.02)
+    with traces.event(event()):
+        pass
+    traces.end()
+    found = spans()
+    assert set(found) == {"frame", "decode", "infer_wait", "infer", "event"}
+    assert abs(found["infer_wait"].end_time - found["infer"].start_time) < 5_000_000
+    assert found["infer_wait"].end_time - found["infer_wait"].start_time == pytest.approx(10e6, abs=2e6)
+
+
 def test_a_stage_of_an_earlier_frame_is_not_counted_to_this_one(spans):
     stages = StageClock()
     with stages.span("evidence"):
