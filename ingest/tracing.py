@@ -85,15 +85,11 @@ class FrameTraces:
     """
 
     def __init__(self, stages: StageClock, every: int | None = None) -> None:
-        self._clocks = [stages]
+        self._stages = stages
         self._every = every_of(os.environ) if every is None else every
         self._frame: Frame | None = None
         self._began = 0.0
         self._span: Span | None = None
-
-    def also(self, stages: StageClock) -> None:
-        """Ask another clock too: that of the source which gives the frames."""
-        self._clocks = [self._clocks[0], stages]
 
     def begin(self, frame: Frame) -> None:
         """Note that the analysis of a frame begins now."""
@@ -128,7 +124,7 @@ class FrameTraces:
         span.end()
 
     def _laps(self) -> dict[str, tuple[float, float]]:
-        laps = {stage: lap for clock in self._clocks for stage, lap in clock.laps().items()}
+        laps = self._stages.laps()
         if {"infer_wait", "infer"} <= laps.keys():  # both are told when the boxes are there
             (began, ended), (infer, _) = laps["infer_wait"], laps["infer"]
             laps["infer_wait"] = infer - (ended - began), infer
