@@ -14,7 +14,6 @@ import numpy as np
 from detector.backends import Backend, DirectBackend, Hint, Options, open_backend
 from detector.batching import Batcher
 from detector.decode import CANDIDATES_MAX, CANDIDATES_MAX_EVERY_CLASS, decode
-from detector.device import is_gpu
 from detector.direct import Direct
 from detector.errors import WrongUse
 from detector.lane import Finish, Lane, Pending
@@ -59,14 +58,14 @@ class Detector:
 
         Args:
             spec: which one; see `detector.registry.resolve`.
-            backend: kind (openvino, onnx, ultralytics, scripted), or one that is open already.
+            backend: kind (openvino, onnx, ultralytics, tensorrt, scripted), or one that is open already.
             threads: CPU threads; None: all that this process may use.
             precision: "f32" and "int8" give the same boxes every time; "int8" takes half the time of "f32",
                 "bf16" 0.6 of it if the chip has it; "auto": the fastest here (`detector.precision`). None:
                 what model.toml says, for openvino on a chip that computes INT8 exactly; else "f32".
             hint: "latency" for one source, "throughput" for many that share this detector.
-            device: "cpu", "cuda" or "cuda:N"; None: the CPU, but for the backend ultralytics the first GPU
-                where there is one.
+            device: "cpu", "cuda" or "cuda:N"; None: the CPU, but for ultralytics the first GPU where there is
+                one, and for tensorrt the first GPU.
 
         Raises:
             WrongUse: there is no such backend, or it cannot do what is asked.
@@ -77,7 +76,7 @@ class Detector:
         self.spec = spec
         self._precision = ""
         if isinstance(backend, str):
-            chosen = choose(precision, spec, backend, on_gpu=is_gpu(device))
+            chosen = choose(precision, spec, backend, device=device)
             options = Options(threads, chosen, hint, device)
             self._backend, self._precision = open_backend(backend, spec, options), chosen
         else:

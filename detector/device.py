@@ -33,6 +33,15 @@ def gpu_number(device: str) -> int:
     return int(device.partition(":")[2] or 0)
 
 
+def torch_has_gpu() -> bool:
+    """Tell whether torch is installed and has a GPU."""
+    try:
+        import torch
+    except ImportError:
+        return False
+    return bool(torch.cuda.is_available())
+
+
 def torch_device(torch: Any, device: str | None) -> str:
     """Give what torch shall compute on: what is asked for, or the first GPU where there is one, or the CPU.
 

@@ -124,6 +124,7 @@ KINDS: dict[str, str] = {
     "openvino": "detector.backends.openvino:OpenVinoBackend",
     "onnx": "detector.backends.onnx:OnnxBackend",
     "ultralytics": "detector.backends.ultralytics:UltralyticsBackend",
+    "tensorrt": "detector.backends.tensorrt:TensorRtBackend",
     "scripted": "detector.backends.scripted:ScriptedBackend",
 }
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime: for machines where OpenVINO is not to be had. Extra [onnx]."""
+"""ONNX Runtime: where OpenVINO is not to be had (extra [onnx]), or a GPU without torch (extra [cuda])."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from typing import Any
 import numpy as np
 
 from detector.backends import Options, check_rows, check_sizes
+from detector.device import NO_GPU, gpu_number, is_gpu
 from detector.errors import Failure, WrongUse
 from detector.registry import weights
 from detector.spec import ModelSpec
 from detector.types import FloatArray, Image
 
+CUDA = "CUDAExecutionProvider"
+
 
 class OnnxBackend:
-    """One session on the CPU; ONNX Runtime allows calls from many threads."""
-
-    batch_max = 1
-    in_flight = 2
+    """One session; ONNX Runtime allows calls from many threads."""
 
     def __init__(self, spec: ModelSpec, options: Options) -> None:
         """Load the model.
 
         Raises:
-            Failure: onnxruntime is not installed, or the file is missing, has another hash or cannot be read.
+            Failure: onnxruntime or the GPU that is asked for is not there, or the file is missing, has
+                another hash or cannot be read.
             WrongUse: another precision than f32 is asked for.
         """
         if options.precision != "f32":
@@ -34,6 +35,9 @@ class OnnxBackend:
             import onnxruntime
         except ImportError:
             raise Failure("the backend onnx needs onnxruntime: pip install 'kerbwatch[onnx]'.") from None
+        on_gpu = is_gpu(options.device)
+        providers = _providers(onnxruntime, options.device) if on_gpu else ["CPUExecutionProvider"]
+        self.batch_max, self.in_flight = (16, 2) if on_gpu else (1, 2)
         path = weights(spec, "onnx")
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = options.threads or 0
@@ -41,13 +45,19 @@ class OnnxBackend:
             3  # its warnings are about the graph, which we made, not about the picture
         )
         try:
-            self._session: Any = onnxruntime.InferenceSession(
-                str(path), settings, providers=["CPUExecutionProvider"]
-            )
+            self._session: Any = onnxruntime.InferenceSession(str(path), settings, providers=providers)
         except _errors_of(onnxruntime) as error:
             raise Failure(
                 f"{path} of model {spec.ref} cannot be read by ONNX Runtime: {str(error).rstrip('.')}."
             ) from error
+        if (
+            on_gpu and CUDA not in self._session.get_providers()
+        ):  # it goes on with the CPU and says so in a log
+            raise Failure(
+                NO_GPU.format(
+                    device=options.device, why="ONNX Runtime could not load its CUDA libraries or the GPU"
+                )
+            )
         self._input = self._session.get_inputs()[0].name
         shape = self._session.get_outputs()[0].shape
         rows = shape[1] if len(shape) == 3 else 0
@@ -63,6 +73,18 @@ class OnnxBackend:
 
     def close(self) -> None:
         """Nothing to do: the session goes with the last reference."""
+
+
+def _providers(onnxruntime: Any, device: str | None) -> list[Any]:
+    """Give CUDA as the only provider.
+
+    Raises:
+        Failure: this ONNX Runtime is built without it.
+    """
+    if CUDA not in onnxruntime.get_available_providers():
+        why = "this ONNX Runtime is built without CUDA (pip install 'kerbwatch[cuda]' instead of [onnx])"
+        raise Failure(NO_GPU.format(device=device, why=why))
+    return [(CUDA, {"device_id": gpu_number(device or "")})]
 
 
 def network_input(canvases: Image) -> FloatArray:

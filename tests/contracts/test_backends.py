@@ -21,9 +21,20 @@ from detector.spec import ModelSpec
 from detector.types import Detections
 
 CLIPS = Path(__file__).parents[3] / "shared" / "clips"
-NEEDS = {"openvino": "openvino", "onnx": "onnxruntime", "ultralytics": "torch", "scripted": "detector"}
-FILES = {"openvino": ("openvino", "onnx"), "onnx": ("onnx",), "ultralytics": ("ultralytics",)}
-REAL = ("openvino", "onnx", "ultralytics")
+NEEDS = {
+    "openvino": "openvino",
+    "onnx": "onnxruntime",
+    "ultralytics": "torch",
+    "tensorrt": "tensorrt",
+    "scripted": "detector",
+}
+FILES = {
+    "openvino": ("openvino", "onnx"),
+    "onnx": ("onnx",),
+    "ultralytics": ("ultralytics",),
+    "tensorrt": ("onnx",),
+}
+REAL = ("openvino", "onnx", "ultralytics", "tensorrt")
 
 
 @pytest.fixture(scope="module")

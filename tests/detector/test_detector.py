@@ -367,4 +367,4 @@ def test_when_a_device_fails_only_its_batch_does():
 
 
 def test_every_kind_of_backend_can_be_named():
-    assert set(KINDS) == {"openvino", "onnx", "ultralytics", "scripted"}
+    assert set(KINDS) == {"openvino", "onnx", "ultralytics", "tensorrt", "scripted"}

@@ -9,7 +9,8 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "module", ["backends.onnx_checkpoint", "detector", "device", "draw", "letterbox", "nms"]
+    "module",
+    ["backends.engines", "backends.onnx_checkpoint", "detector", "device", "draw", "letterbox", "nms"],
 )
 def test_examples(module):
     result = doctest.testmod(importlib.import_module(f"detector.{module}"))

@@ -60,12 +60,16 @@ def test_what_is_asked_for_is_done(chip):
     assert [choose(asked, PLAIN, "openvino") for asked in ("f32", "bf16", "int8")] == ["f32", "bf16", "int8"]
 
 
-def test_other_backends(chip, caplog):
+def test_other_backends(chip, monkeypatch):
     chip(int8=True, bf16=True)
-    assert choose("auto", PREFERS, "ultralytics", on_gpu=True) == "f16"
-    assert choose("auto", PREFERS, "ultralytics") == "f32"
+    assert choose("auto", PREFERS, "ultralytics", device="cuda:0") == "f16"
+    assert choose("auto", PREFERS, "ultralytics", device="cpu") == "f32"
+    assert choose("auto", PREFERS, "tensorrt") == "f16"
+    for there, auto in ((True, "f16"), (False, "f32")):
+        monkeypatch.setattr(precision, "torch_has_gpu", lambda there=there: there)
+        assert choose("auto", PREFERS, "ultralytics") == auto
     assert choose("auto", PREFERS, "onnx") == "f32"
-    assert choose(None, PREFERS, "ultralytics", on_gpu=True) == "f32"
+    assert choose(None, PREFERS, "ultralytics", device="cuda") == "f32"
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +17,7 @@ from detector.backends.scripted import scripted_spec
 from detector.backends.torch_lane import Lanes, TorchLane, strongest
 from detector.detector import Detector
 from detector.errors import Failure
+from detector.spec import ModelFile
 
 torch = pytest.importorskip("torch", reason="needs torch, which is not installed")
 GPU = "cpu:0"
@@ -46,7 +49,13 @@ class Cuda:
         def empty_cache():
             self.emptied += 1
 
-        self.cuda = SimpleNamespace(Stream=Stream, stream=stream, empty_cache=empty_cache)
+        self.cuda = SimpleNamespace(
+            Stream=Stream,
+            stream=stream,
+            empty_cache=empty_cache,
+            current_stream=lambda: self.inside.stream,
+            get_device_name=lambda device: "NVIDIA of Notes",
+        )
 
     def empty(self, shape, dtype, pin_memory):
         assert pin_memory
@@ -182,3 +191,77 @@ def test_batches_form_across_cameras_and_everybody_gets_his_own_boxes(cuda):
 def test_more_pictures_than_one_call_takes_are_done_in_parts(cuda):
     got = Gpu(cuda).infer(np.stack([picture(20 + k) for k in range(10)]))
     np.testing.assert_allclose(got[:, 2].max(axis=1), np.arange(20, 30), atol=0.1)
+
+
+@pytest.fixture
+def tensorrt(cuda, monkeypatch):
+    """TensorRT as ultralytics offers it: what was built, and engines that are a `Network`."""
+    built: list[dict] = []
+
+    def onnx2engine(onnx, engine, **how):
+        built.append(how)
+        Path(engine).write_bytes(b"engine")
+
+    class Runtime:
+        def __init__(self, path, device, fp16):
+            assert Path(path).read_bytes() == b"engine"
+            self.fp16 = built[-1]["quantize"] == 16
+            self.network = Network(torch.float16 if self.fp16 else torch.float32)
+            self.output_names, self.bindings = ["output0"], {"output0": SimpleNamespace(shape=(32, 5, 50))}
+
+        def forward(self, planes):
+            assert cuda.streams[-1].waits or cuda.streams[0].waits  # what feeds it is there
+            return list(self.network(planes))
+
+    monkeypatch.setattr("detector.backends.tensorrt.import_torch", lambda: cuda)
+    monkeypatch.setattr("detector.backends.tensorrt.torch_device", lambda torch, device: GPU)
+    monkeypatch.setattr("detector.backends.tensorrt.weights", lambda spec, kind: spec.folder / "m.onnx")
+    for name, content in (
+        ("tensorrt", {"__version__": "10.13"}),
+        ("ultralytics", {}),
+        ("ultralytics.nn", {}),
+        ("ultralytics.nn.backends", {}),
+        ("ultralytics.nn.backends.tensorrt", {"TensorRTBackend": Runtime}),
+        ("ultralytics.utils", {}),
+        ("ultralytics.utils.export", {}),
+        ("ultralytics.utils.export.engine", {"onnx2engine": onnx2engine}),
+    ):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(**content))
+    return built
+
+
+def spec_in(folder):
+    spec = scripted_spec(["thing"], side_px=320)
+    return spec.model_copy(
+        update={"folder": folder, "files": (ModelFile(backend="onnx", path="m.onnx", sha256="0" * 64),)}
+    )
+
+
+@pytest.mark.parametrize(("precision", "quantize"), [("f16", 16), ("f32", None)])
+def test_tensorrt_builds_one_engine_for_both_lanes_and_finds_it_again(
+    precision, quantize, tensorrt, tmp_path
+):
+    for _ in range(2):
+        with Detector(spec_in(tmp_path), "tensorrt", precision=precision) as detector:
+            found = detector.detect(picture(40), 0.3)
+            assert float(found.xyxy[0, 2] - found.xyxy[0, 0]) == pytest.approx(40, abs=0.3)
+            assert detector.precision == precision
+    assert tensorrt == [{"quantize": quantize, "dynamic": True, "shape": (32, 3, 320, 320)}]
+
+
+def test_an_engine_of_other_labels_is_refused(tensorrt, tmp_path):
+    spec = spec_in(tmp_path).model_copy(update={"labels": ("a", "b")})
+    with pytest.raises(Failure, match="gives 5 values per box, its 2 labels want 6"):
+        Detector(spec, "tensorrt", precision="f16")
+
+
+def test_a_model_that_tensorrt_does_not_take(tensorrt, tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise RuntimeError("failed to load ONNX file: m.onnx\nand more")
+
+    monkeypatch.setattr(sys.modules["ultralytics.utils.export.engine"], "onnx2engine", fails)
+    with pytest.raises(
+        Failure, match=r"TensorRT 10\.13 cannot build an engine of .*m\.onnx: failed to load"
+    ) as caught:
+        Detector(spec_in(tmp_path), "tensorrt", precision="f16")
+    assert "\n" not in str(caught.value)
