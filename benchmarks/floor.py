@@ -26,11 +26,13 @@ from typing import Any
 import av
 
 from benchmarks import cameras_per_core, ours
-from benchmarks.clips import FPS, KINDS, Clip, add_arguments, clip
+from benchmarks.clips import KINDS, Clip, add_arguments, clip
+from benchmarks.footage import FPS, bgr
 from benchmarks.machine import describe, result, save
 from detector.backends import Options, open_backend
 from detector.errors import Failure
 from detector.letterbox import letterbox
+from detector.precision import choose
 from detector.registry import resolve
 
 WANTED = 0.85
@@ -113,13 +115,12 @@ def inference_only(args: argparse.Namespace, one: Clip, count: int) -> tuple[flo
         CPU seconds of this process, the precision.
     """
     spec = resolve(args.model)
-    precision = args.precision or ("int8" if spec.files_of("openvino", "int8") else "f32")
+    precision = choose(args.precision, spec, "openvino")
     canvases = []
     with av.open(str(one.path)) as container:
         for index, picture in enumerate(container.decode(video=0)):
             if index % 10 == 0:
-                image = picture.to_ndarray(format="bgr24")
-                canvases.append(letterbox(image, spec.side_px, spec.stride_px)[0][None])
+                canvases.append(letterbox(bgr(picture), spec.side_px, spec.stride_px)[0][None])
             if len(canvases) == 16:
                 break
     backend = open_backend("openvino", spec, Options(1, precision, "throughput"))

@@ -23,6 +23,7 @@ import numpy as np
 
 from benchmarks import cameras_per_core, ours
 from benchmarks.clips import KINDS, Clip, add_arguments, clip
+from benchmarks.footage import bgr
 from benchmarks.machine import describe, result, save
 from detector.backends import Options, open_backend
 from detector.decode import CANDIDATES_MAX, decode
@@ -30,6 +31,7 @@ from detector.detector import Detector
 from detector.errors import Failure
 from detector.letterbox import letterbox
 from detector.nms import nms
+from detector.precision import choose
 from detector.registry import resolve
 from ingest.gate import open_gate
 from ingest.tracker import Tracker
@@ -128,12 +130,12 @@ def timed(what: Callable[[Any], Any], over: Iterable[Any]) -> dict[str, Any]:
 def steps(args: argparse.Namespace, one: Clip) -> dict[str, dict[str, Any]]:
     """Time each step by itself."""
     pictures = _pictures(one, STEPS)
-    images = [picture.to_ndarray(format="bgr24") for picture in pictures]
+    images = [bgr(picture) for picture in pictures]
     spec = resolve(args.model)
     table = {
         "decode a picture": timed(next, _repeat(_decoder(one, keys=False), STEPS)),
         "decode a key frame": timed(next, _repeat(_decoder(one, keys=True), 25)),
-        "whole picture to BGR": timed(lambda picture: picture.to_ndarray(format="bgr24"), pictures),
+        "whole picture to BGR": timed(bgr, pictures),
         "letterbox of BGR": timed(lambda image: letterbox(image, spec.side_px, spec.stride_px), images),
     }
     start = datetime(2026, 1, 1, tzinfo=UTC)
@@ -154,7 +156,7 @@ def steps(args: argparse.Namespace, one: Clip) -> dict[str, dict[str, Any]]:
 def _inference(args: argparse.Namespace, canvases: list[Any]) -> dict[str, dict[str, Any]]:
     """Time the network alone (all threads of this process) and what is read out of it."""
     spec = resolve(args.model)
-    precision = args.precision or ("int8" if spec.files_of("openvino", "int8") else "f32")
+    precision = choose(args.precision, spec, "openvino")
     backend = open_backend("openvino", spec, Options(1, precision, "throughput"))
     raws, spent = [], []
     for canvas in canvases:
