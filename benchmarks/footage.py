@@ -260,6 +260,11 @@ class Stage:
         return self.film[step if step <= count else 2 * count - step]
 
 
+def bgr(picture: av.VideoFrame) -> Image:
+    """Give a decoded picture as uint8 (H, W, 3) BGR."""
+    return np.asarray(picture.to_ndarray(format="bgr24"), np.uint8)
+
+
 def _empty(film: Sequence[Image]) -> Image:
     return np.asarray(np.median(np.stack(film[:: max(len(film) // 40, 1)]), axis=0), np.uint8)
 

@@ -28,8 +28,8 @@ from ingest.config import load_site
 from ingest.gate import KINDS, open_gate
 from ingest.pipeline import Pipeline, assemble
 from ingest.rules import EventRule
-from ingest.session import source_of
-from ingest.site import Camera
+from ingest.site import Camera, Site
+from ingest.sources import Source, SourceSettings, open_source
 from ingest.types import Event, Scene
 from ingest.uplink import Uplink
 
@@ -64,6 +64,20 @@ class Listening:
     def __getattr__(self, name: str) -> Any:
         """Whatever else a rule has."""
         return getattr(self._rule, name)
+
+
+def open_clip(camera: Camera, site: Site, gate: str) -> Source:
+    """Open the clip as the fleet opens a camera with this gate."""
+    watched = tuple(zone.polygon for zone in camera.zones if zone.events)
+    settings = SourceSettings(
+        fps=camera.fps,
+        starts_at=camera.starts_at,
+        tz=site.tz,
+        decode="lookback" if gate == "lookback" else "all",
+        watched=watched,
+        dwell_min_s=min(zone.dwell_s for zone in camera.zones if zone.events),
+    )
+    return open_source(str(camera.source), camera.id, settings=settings)
 
 
 def cpu_s() -> float:
@@ -102,29 +116,31 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         cpu, wall = cpu_s(), time.perf_counter()
         parts = assemble(site, camera, detector, open_gate(args.gate), uplink.writer, uplink.outbox)
         analysed: set[int] = set()
-        parts.rules = [Listening(rule, collector, analysed) for rule in parts.rules]
+        listening: list[Any] = [Listening(rule, collector, analysed) for rule in parts.rules]
+        parts.rules = listening
         pipeline = Pipeline(parts)
-        with source_of(camera, site) as source:
+        with open_clip(camera, site, args.gate) as source:
             summary = pipeline.run(source)
         spent = cpu_s() - cpu
         wall = time.perf_counter() - wall
-        stages = getattr(pipeline, "stages", None) or getattr(parts, "stages", None)
+        clocks = (source.status.stages, pipeline.stages)
         return {
             "cpu_s": spent,
             "wall_s": wall,
             "frames": summary.frames,
             "analysed": sorted(analysed),
             "read": source.status.read,
-            "decoded": getattr(source.status, "decoded", None),
+            "decoded": source.status.decoded,
             "dropped": dict(source.status.dropped),
             "video_s": args.seconds,
             "events": [found.as_json() for found in collector.found()],
             "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             "model": detector.model_ref,
+            "precision": detector.precision,
             "batches": {str(k): v for k, v in getattr(detector, "batches", {}).items()},
             "infer_s": getattr(detector, "infer_s", None),
-            "stage_s": stages.seconds() if stages else {},
-            "stage_n": stages.counts() if stages else {},
+            "stage_s": {name: s for clock in clocks for name, s in clock.seconds().items()},
+            "stage_n": {name: n for clock in clocks for name, n in clock.counts().items()},
         }
 
 

@@ -29,6 +29,8 @@ import numpy.typing as npt
 
 RTP_BYTES = 1400
 CLOCK = 90_000
+STAMP_0 = 1_000_000
+"""RTP time of the clip's beginning; FFmpeg takes 0 for none."""
 TICK_S = 0.005
 BACKLOG_BYTES = 8 << 20
 """A client that has not read so much is too slow: its pictures are dropped, as a camera does."""
@@ -56,7 +58,7 @@ class Unit:
         out = self.data.copy()
         numbers = (self.first + lap * packets_per_lap + np.arange(len(self.starts))) & 0xFFFF
         out[self.starts + 2], out[self.starts + 3] = numbers >> 8, numbers & 0xFF
-        stamp = round((self.at_s + lap * length_s) * CLOCK) & 0xFFFFFFFF
+        stamp = (STAMP_0 + round((self.at_s + lap * length_s) * CLOCK)) & 0xFFFFFFFF
         for index, byte in enumerate(stamp.to_bytes(4, "big")):
             out[self.starts + 4 + index] = byte
         return out.tobytes()

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from benchmarks import ours
-from benchmarks.clips import FPS, KINDS, Clip, add_arguments, clip
+from benchmarks.clips import KINDS, Clip, add_arguments, clip
+from benchmarks.footage import FPS
 from benchmarks.machine import describe, result, save, usable_cores
 from detector.errors import Failure
 from detector.registry import resolve

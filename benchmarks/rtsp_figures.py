@@ -1,0 +1,179 @@
+"""What the looks at a running `serve` mean: ages, drops, what holds, events that became cases. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+AGE_MAX_S = 1.0
+LOST_MAX = 0.01
+"""Share of due frames that a camera may lose by being late and still hold."""
+LOST_REASONS = ("late", "stale", "overload", "undecodable")
+MATCH_S = 2.5
+"""A case's start may differ so much from the truth's, by the wall clock."""
+
+Table = Mapping[str, Any]
+
+
+def percentiles(values: Sequence[float], of: Sequence[float] = (50, 95, 100)) -> list[float] | None:
+    """Give percentiles rounded to ms; None without values.
+
+    >>> percentiles([1.0, 2.0, 3.0], (50, 100))
+    [2.0, 3.0]
+    """
+    return [round(float(v), 3) for v in np.percentile(values, of)] if len(values) else None
+
+
+def ages(looks: Sequence[Mapping[str, Table]], camera: str) -> list[float]:
+    """Give the ages of a camera's analysed frames, one per look in which a further one had been analysed.
+
+    Args:
+        looks: CameraStatus JSON by camera, in the order of time.
+        camera: its id.
+    """
+    found, before = [], None
+    for look in looks:
+        row = look.get(camera)
+        if row is not None and row["analysed"] != before:
+            if before is not None:
+                found.append(float(row["queue_age_s"]))
+            before = row["analysed"]
+    return found
+
+
+def grown(first: Table, last: Table) -> dict[str, int]:
+    """Give how much a camera's counters grew: frames in, analysed, dropped by reason; 0 if it began anew."""
+    dropped = Counter(last["dropped"])
+    dropped.subtract(first["dropped"])
+    return {
+        "frames_in": max(0, last["frames_in"] - first["frames_in"]),
+        "analysed": max(0, last["analysed"] - first["analysed"]),
+        **{reason: count for reason, count in dropped.items() if count > 0},
+    }
+
+
+@dataclass(frozen=True)
+class Held:
+    """How one camera did.
+
+    Args:
+        camera: its id. holds: see `held`. age_p95_s: of its analysed frames. lost: share of due frames lost.
+        counts: see `grown`. states: all that it was in.
+    """
+
+    camera: str
+    holds: bool
+    age_p95_s: float | None
+    lost: float
+    counts: dict[str, int]
+    states: tuple[str, ...]
+
+
+def held(looks: Sequence[Mapping[str, Table]], camera: str, seconds: float, camera_fps: float = 25.0) -> Held:
+    """Say whether a camera held: always running, its frames all came, p95 age and losses within bounds."""
+    rows = [look[camera] for look in looks if camera in look]
+    if len(rows) < 2:
+        return Held(camera, holds=False, age_p95_s=None, lost=1.0, counts={}, states=())
+    counts = grown(rows[0], rows[-1])
+    lost = sum(counts.get(reason, 0) for reason in LOST_REASONS)
+    share = lost / max(1, lost + counts["analysed"] + counts.get("still", 0))
+    seen = ages(looks, camera)
+    p95 = float(np.percentile(seen, 95)) if seen else None
+    states = tuple(sorted({row["state"] for row in rows}))
+    came = counts["frames_in"] >= 0.95 * seconds * camera_fps
+    ok = states == ("running",) and came and share <= LOST_MAX and p95 is not None and p95 <= AGE_MAX_S
+    return Held(camera, ok, None if p95 is None else round(p95, 3), round(share, 4), counts, states)
+
+
+@dataclass(frozen=True)
+class Due:
+    """An event that must become a case; when it began and when its dwell was over, by the wall clock."""
+
+    camera: str
+    kind: str
+    zone_id: str
+    started: float
+    dwell_over: float
+
+
+def dues(
+    camera: str,
+    events: Sequence[Table],
+    zero: float,
+    window: tuple[float, float],
+    length_s: float,
+    dwell_s: float,
+) -> list[Due]:
+    """Give the events whose dwell is over within a time.
+
+    Args:
+        camera: its id.
+        events: of the clip's truth.
+        zero: wall-clock second at which the camera was at the clip's beginning.
+        window: wall-clock seconds; an event must also have begun within it.
+        length_s: of the clip, which is shown again and again.
+        dwell_s: of the zones.
+    """
+    found = []
+    first, last = (int((at - zero) // length_s) for at in window)
+    for lap in range(first, last + 1):
+        for event in events:
+            began = zero + lap * length_s + event["from_s"]
+            if began >= window[0] and began + dwell_s <= window[1]:
+                found.append(Due(camera, event["kind"], event["zone_id"], began, began + dwell_s))
+    return sorted(found, key=lambda due: due.dwell_over)
+
+
+def delays(
+    due: Sequence[Due], cases: Sequence[Table], seen_at: Mapping[str, float]
+) -> tuple[list[float], list[Due], list[str]]:
+    """Give how long after its dwell each event was a listed case, in seconds.
+
+    Returns:
+        delays; events without a case; ids of second cases of one event.
+    """
+    free = list(cases)
+    found, missing, twice = [], [], []
+    for one in due:
+        fits = [case for case in free if _is(case, one)]
+        if not fits:
+            missing.append(one)
+            continue
+        best = min(fits, key=lambda case: seen_at[case["case_id"]])
+        found.append(seen_at[best["case_id"]] - one.dwell_over)
+        twice += [case["case_id"] for case in fits if case is not best]
+        free = [case for case in free if case not in fits]
+    return found, missing, twice
+
+
+def _is(case: Table, due: Due) -> bool:
+    same = (case["source_id"], case["kind"], case["zone_id"]) == (due.camera, due.kind, due.zone_id)
+    started = datetime.fromisoformat(case["started_at"]).timestamp()
+    return same and abs(started - due.started) <= MATCH_S
+
+
+def analysed_fps(looks: Sequence[Mapping[str, Table]], camera: str) -> float:
+    """Give how many frames a second were analysed, by the frames' own times; 0 if none was.
+
+    Counters and the last frame's time belong together; the time of asking does not.
+    """
+    rows = [look[camera] for look in looks if camera in look and look[camera]["last_frame_at"]]
+    if not rows:
+        return 0.0
+    first, last = (datetime.fromisoformat(row["last_frame_at"]).timestamp() for row in (rows[0], rows[-1]))
+    return (rows[-1]["analysed"] - rows[0]["analysed"]) / (last - first) if last > first else 0.0
+
+
+def change(before: Mapping[str, float], during: Mapping[str, float]) -> float:
+    """Give by which share the sum of the rates changed.
+
+    >>> change({"a": 5.0, "b": 5.0}, {"a": 5.05, "b": 4.9})
+    -0.005
+    """
+    total = sum(before.values())
+    return round((sum(during[camera] for camera in before) - total) / total, 4) if total else 0.0
