@@ -19,7 +19,8 @@ from detector.precision import CHOICES
 from ingest.config import load_site
 from ingest.deploy import ApiChoice, Json, table_of
 from ingest.doctor import examine
-from ingest.session import Job, camera_for, demo_one, run_one, serve_site
+from ingest.fleet.status import STATUS_PORT
+from ingest.session import Job, camera_for, demo_one, run_one
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ DEMO_CONFIRM = ("illegal_parking", "bin_overflow", "exposed_garbage")
 """Kinds that the demo confirms by itself; the others wait for the person at the page."""
 DEFAULT_DATA = "kerbwatch-data"
 DEFAULT_PORT = 8765
+WORKERS_MAX = 256
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +48,13 @@ def _common(parser: argparse.ArgumentParser) -> None:
         metavar="D",
         help="cpu, cuda or cuda:N (default: cpu; ultralytics: a GPU where there is one)",
     )
-    add("--gate", default="every", help="which frames are analysed: every (default), motion")
+    add(
+        "--gate",
+        default="auto",
+        help="which frames are analysed: every that is due; motion: those that differ; lookback: those that "
+        "differ in a zone, decoding key frames only while none does; auto (default): lookback for live "
+        "cameras, every for files",
+    )
     add("--api", metavar="URL", help="send to an API elsewhere instead of one beside this process")
     add(
         "--token", default=os.environ.get("KERBWATCH_TOKEN", ""), help="its bearer token (or KERBWATCH_TOKEN)"
@@ -157,7 +165,12 @@ def serve(argv: list[str]) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--json", action="store_true", help="one JSON object per case on stdout")
     _common(parser)
+    _fleet_options(parser)
     args = parser.parse_args(argv)
+    _check_fleet(args)
+
+    from ingest.fleet.serve import FleetJob, serve_site
+    from ingest.fleet.supervisor import Size
 
     site = load_site(args.site) if args.site else None
     api = _api_choice(args, "none", args.port, args.auto_confirm)
@@ -166,8 +179,46 @@ def serve(argv: list[str]) -> int:
     args.precision = args.precision or "auto"
     job = _job(args, api, args.data or Path(DEFAULT_DATA))
     _stop_on_signals(job.stop)
-    serve_site(job, site, _printer(as_json=args.json), lambda url: print(f"page: {url}/", file=sys.stderr))
+    fleet = FleetJob(Size(args.workers, args.max_load), args.site, args.status_port)
+    serve_site(job, site, fleet, _printer(as_json=args.json), _ready)
     return 0
+
+
+def _ready(page: str, status: str) -> None:
+    _say(f"page: {page}/" + (f"\nstatus: {status}/status" if status else ""))
+
+
+def _fleet_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--fleet", choices=("local",), default="local", help="where cameras are watched: local (default)")
+    add(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="worker processes (default: one per core, not more than cameras)",
+    )
+    add(
+        "--max-load",
+        type=float,
+        default=0.85,
+        metavar="SHARE",
+        help="how much of the cores cameras may take, above 0 to 1; more are refused (default 0.85)",
+    )
+    add(
+        "--status-port",
+        type=int,
+        metavar="PORT",
+        help=f"of status, metrics, cameras to add; this machine only (default {STATUS_PORT}, or any; 0: any)",
+    )
+
+
+def _check_fleet(args: argparse.Namespace) -> None:
+    if args.workers is not None and not 1 <= args.workers <= WORKERS_MAX:
+        raise WrongUse(f"--workers {args.workers}: give a number from 1 to {WORKERS_MAX}.")
+    if not 0 < args.max_load <= 1:
+        raise WrongUse(f"--max-load {args.max_load:g}: give a share of the cores, above 0 and up to 1.")
+    if args.status_port is not None and not 0 <= args.status_port <= 65535:
+        raise WrongUse(f"--status-port {args.status_port}: give a port from 0 to 65535.")
 
 
 def demo(argv: list[str]) -> int:

@@ -10,21 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from detector.detector import Detector, open_detector
-from detector.errors import Failure, WrongUse
+from detector.errors import WrongUse
 from detector.precision import Asked
-from detector.registry import resolve
 from ingest.config import load_site
 from ingest.deploy import ApiChoice, Json, check_data, opened_api, with_paths
 from ingest.gate import open_gate
 from ingest.pipeline import Pipeline, assemble
 from ingest.site import Camera, Site
-from ingest.sources import Source, SourceSettings, kind_of, open_source
+from ingest.sources import Source, kind_of, open_source
+from ingest.sources.choice import settings_of
 from ingest.uplink import Uplink
 
 log = logging.getLogger(__name__)
-
-RESTART_S = 10.0
-"""Pause before a live camera whose pipeline failed is tried again."""
 
 Show = Callable[[Json], None]
 Say = Callable[[str], None]
@@ -39,7 +36,7 @@ class Job:
     model: str | None = None
     backend: str = "openvino"
     precision: Asked | None = None
-    gate: str = "every"
+    gate: str = "auto"
     device: str | None = None
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -90,13 +87,20 @@ def _same_source(own: str | None, given: str) -> bool:
     return Path(own).resolve() == Path(given).resolve()
 
 
-def source_of(camera: Camera, site: Site, max_down_s: float | None = None) -> Source:
-    """Open a camera's source.
+def source_of(
+    camera: Camera,
+    site: Site,
+    max_down_s: float | None = None,
+    *,
+    gate: str = "auto",
+    fps: float | None = None,
+) -> Source:
+    """Open a camera's source, as a gate of this kind wants it; `fps` None: as its site file says.
 
     Raises:
         WrongUse, Failure: there is none, or it cannot be read.
     """
-    settings = SourceSettings(fps=camera.fps, starts_at=camera.starts_at, tz=site.tz, max_down_s=max_down_s)
+    settings = settings_of(camera, site.tz, gate, fps=fps, max_down_s=max_down_s)
     return open_source(str(camera.source), camera.id, settings=settings)
 
 
@@ -122,20 +126,6 @@ def _stopping(source: Source, stop: threading.Event) -> Iterator[None]:
 
 def _detector(job: Job, camera: Camera) -> Detector:
     return open_detector(job.model or camera.model, job.backend, precision=job.precision, device=job.device)
-
-
-def _detectors(job: Job, site: Site | None, stack: ExitStack) -> dict[str, Detector]:
-    """Open what the cameras of a site name: one detector per version, however many aliases lead to it."""
-    names = sorted({job.model or camera.model for camera in (site.cameras if site else ())})
-    specs = {name: resolve(name) for name in names}
-    versions = {(spec.folder, spec.ref): spec for spec in specs.values()}
-    opened = {
-        key: stack.enter_context(Detector(spec, job.backend, None, job.precision, "throughput", job.device))
-        for key, spec in versions.items()
-    }
-    for name, spec in specs.items():
-        log.info("%s is %s", name, spec.ref)
-    return {name: opened[spec.folder, spec.ref] for name, spec in specs.items()}
 
 
 def watch(
@@ -167,7 +157,7 @@ def run_one(job: Job, site: Site, camera: Camera, max_down_s: float | None, show
     data = check_data(job.data)
     own = None if job.api.url else data
     with ExitStack() as stack:
-        source = stack.enter_context(source_of(camera, site, max_down_s))
+        source = stack.enter_context(source_of(camera, site, max_down_s, gate=job.gate))
         detector = stack.enter_context(_detector(job, camera))
         url = stack.enter_context(opened_api(job.api, data, site.timezone))
         uplink = stack.enter_context(
@@ -188,7 +178,7 @@ def demo_one(job: Job, site: Site, camera: Camera, *, once: bool, show: Show, sa
     """
     data = check_data(job.data)
     with ExitStack() as stack:
-        source = stack.enter_context(source_of(camera, site))
+        source = stack.enter_context(source_of(camera, site, gate=job.gate))
         detector = stack.enter_context(_detector(job, camera))
         url = stack.enter_context(opened_api(job.api, data, site.timezone))
         say(f"page:     {url}/\nsandbox:  {url}/sandbox/received\ndata:     {data}\n")
@@ -203,48 +193,3 @@ def demo_one(job: Job, site: Site, camera: Camera, *, once: bool, show: Show, sa
         if not once and not job.stop.is_set():
             say(f"The page is at {url}/ until you press Ctrl-C.")
             job.stop.wait()
-
-
-def serve_site(job: Job, site: Site | None, show: Show, ready: Callable[[str], None]) -> None:
-    """Serve the API and the page and watch every camera until stopped.
-
-    Raises:
-        WrongUse, Failure: the API or a model cannot be opened.
-    """
-    data = check_data(job.data)
-    own = None if job.api.url else data
-    with ExitStack() as stack:
-        detectors = _detectors(job, site, stack)
-        url = stack.enter_context(opened_api(job.api, data, site.timezone if site else None))
-        uplink = stack.enter_context(
-            Uplink(data, url, job.api.token, lambda case: show(with_paths(case, own)))
-        )
-        ready(url)
-        threads = [
-            threading.Thread(
-                target=_watch_on,
-                args=(job, site, camera, detectors[job.model or camera.model], uplink),
-                name=camera.id,
-                daemon=True,
-            )
-            for camera in (site.cameras if site else ())
-            if site
-        ]
-        for thread in threads:
-            thread.start()
-        job.stop.wait()
-        for thread in threads:
-            thread.join(timeout=10)
-
-
-def _watch_on(job: Job, site: Site, camera: Camera, detector: Detector, uplink: Uplink) -> None:
-    """Watch one camera until stopped; one that fails is tried again and does not trouble the others."""
-    while not job.stop.is_set():
-        try:
-            with source_of(camera, site) as source:
-                watch(job, site, camera, source, detector, uplink)
-                if not source.live:
-                    return
-        except Failure as failure:
-            log.error("%s: %s", camera.id, failure)  # noqa: TRY400 - the sentence says it
-        job.stop.wait(RESTART_S)

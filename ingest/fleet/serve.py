@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from detector.errors import Failure
+from detector.registry import resolve
 from ingest.deploy import Json, check_data, opened_api, with_paths
 from ingest.fleet.claims import Claims, LockFiles, me
 from ingest.fleet.group import GroupSettings
 from ingest.fleet.metrics import metrics_route
 from ingest.fleet.orders import Open
 from ingest.fleet.site_file import SiteFile
+from ingest.fleet.status import STATUS_PORT
 from ingest.fleet.status_server import StatusServer, create_app
 from ingest.fleet.supervisor import Size, Supervisor
 from ingest.session import Job
@@ -32,7 +35,7 @@ class FleetJob:
     Args:
         size: how many workers, how full.
         site_file: followed while it runs; None: no cameras of a file.
-        status_port: of the supervisor's own HTTP; 0: any free one, None: none.
+        status_port: of the supervisor's own HTTP; 0: any. None: `STATUS_PORT`, or any if that is taken.
     """
 
     size: Size
@@ -54,13 +57,15 @@ def serve_site(
         site: its cameras are watched; None: only the API and the page run.
         fleet: how.
         show: takes each case as it is made.
-        ready: called once with the addresses of page and status, the latter "" where there is none.
+        ready: called once with the addresses of page and status, the latter "" where there is no site.
 
     Raises:
         WrongUse, Failure: the API or a model cannot be opened, or a port is in use.
     """
     data = check_data(job.data)
     own = None if job.api.url else data
+    for model in sorted({job.model or camera.model for camera in (site.cameras if site else ())}):
+        log.info("%s is %s", model, resolve(model).ref)  # said before anything is started
     with ExitStack() as stack:
         url = stack.enter_context(opened_api(job.api, data, site.timezone if site else None))
         uplink = stack.enter_context(
@@ -79,7 +84,12 @@ def _supervisor(
     job: Job, site: Site, fleet: FleetJob, data: Path, url: str, uplink: Uplink, stack: ExitStack
 ) -> Supervisor:
     settings = GroupSettings(
-        model=job.model, backend=job.backend, precision=job.precision, gate=job.gate, sends=False
+        model=job.model,
+        backend=job.backend,
+        precision=job.precision,
+        gate=job.gate,
+        sends=False,
+        device=job.device,
     )
     order = Open(site, settings, data, url, job.api.token, log_level=logging.getLogger().getEffectiveLevel())
     claims = stack.enter_context(Claims(LockFiles(data / "claims", me()), uplink.client))
@@ -88,10 +98,15 @@ def _supervisor(
 
 
 def _status(fleet: FleetJob, supervisor: Supervisor, uplink: Uplink, stack: ExitStack) -> str:
-    if fleet.status_port is None:
-        return ""
     app = create_app(supervisor, [metrics_route(uplink.outbox.count)])
-    return stack.enter_context(StatusServer(app, fleet.status_port)).url
+    port = STATUS_PORT if fleet.status_port is None else fleet.status_port
+    try:
+        return stack.enter_context(StatusServer(app, port)).url
+    except Failure as failure:
+        if fleet.status_port is not None:
+            raise
+        log.warning("%s It listens on another one.", failure)
+        return stack.enter_context(StatusServer(app, 0)).url
 
 
 def _read_again_on_hangup(supervisor: Supervisor) -> None:

@@ -44,10 +44,12 @@ class Slot:
     Args:
         order: what its process is opened with; `order.cores` are its cores.
         cap: cores that its cameras may use together.
+        place: its name, whichever process it holds.
     """
 
     order: Open
     cap: float
+    place: str
     process: WorkerProcess | None = None
     cameras: dict[str, Camera] = field(default_factory=dict)
     governor: Governor = field(default_factory=Governor)
@@ -121,6 +123,7 @@ class Slot:
         if process is None or process.status is None:
             name = f"{socket.gethostname()}:{process.pid if process else 0}"
             cores = float(len(self.order.cores))
-            return WorkerStatus(name, alive=False, restarts=self.restarts, cores=cores, room=room)
+            down = WorkerStatus(name, alive=False, cores=cores)
+            return replace(down, restarts=self.restarts, room=room, place=self.place)
         alive = process.alive() and process.quiet_s() < DOUBT_S
-        return replace(process.status, alive=alive, restarts=self.restarts, room=room)
+        return replace(process.status, alive=alive, restarts=self.restarts, room=room, place=self.place)

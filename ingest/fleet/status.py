@@ -8,6 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+STATUS_PORT = 8766
+"""Where `serve` shows its status, and `top` looks for it, unless told otherwise."""
+
 
 class CameraState(StrEnum):
     """What a camera is doing. `fault` says why where it is not RUNNING."""
@@ -122,6 +125,8 @@ class WorkerStatus:
         room: how many more cameras of the average cost fit; None before it is known.
         cameras: its cameras.
         outbox: what waits in its outbox; None where another process sends for it.
+        place: name that stays when the worker is started again: "host/0" or an actor's name; "": `worker`
+            does.
     """
 
     worker: str
@@ -136,6 +141,12 @@ class WorkerStatus:
     room: int | None = None
     cameras: tuple[CameraStatus, ...] = ()
     outbox: OutboxCount | None = None
+    place: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is called in metrics."""
+        return self.place or self.worker
 
     def as_json(self) -> dict[str, Any]:
         """Give what goes over a pipe or HTTP."""

@@ -85,8 +85,12 @@ class Supervisor:
         workers = size.workers or min(len(cores), len(cameras))
         models = tuple(sorted({camera.model for camera in cameras}))
         self._slots = [
-            Slot(_opened(order, share, models), size.max_load * len(share) * min(1.0, len(cores) / workers))
-            for share in shares_of(cores, workers)
+            Slot(
+                _opened(order, share, models),
+                size.max_load * len(share) * min(1.0, len(cores) / workers),
+                f"{socket.gethostname()}/{number}",
+            )
+            for number, share in enumerate(shares_of(cores, workers))
         ]
         self._wanted = {camera.id: camera for camera in cameras}
         self._sent: dict[str, Camera] = {}

@@ -108,9 +108,10 @@ def _keep_to(cores: tuple[int, ...]) -> None:
 
 def main() -> int:
     """Run a worker over the file descriptor named on the command line."""
-    # Ctrl-C reaches the whole process group; the supervisor ends its workers in order.
+    # Ctrl-C and a service manager's SIGTERM reach all processes; the supervisor ends its workers in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     logging.basicConfig(
         format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO, stream=sys.stderr
     )
