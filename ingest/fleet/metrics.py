@@ -5,7 +5,8 @@ camera moves to another worker; Prometheus takes a counter that has become small
 so look at them through `rate` and `increase`, never by themselves. Series of a camera carry no worker label:
 a camera that moves stays one series, and `kerbwatch_camera_info` says where it runs.
 
-Labels are bounded: cameras and workers by the site file and the machine, all others by the code.
+Labels are bounded: cameras by the site file, workers by their places (a worker that is started again keeps its
+place, not its process id), all others by the code.
 """
 
 from __future__ import annotations
@@ -241,14 +242,15 @@ class FleetCollector(Collector):
 
 def families(workers: Sequence[WorkerStatus], spool: OutboxCount | None = None) -> Iterator[Metric]:
     """Give all metric families of a fleet; `spool`: what waits in the process that sends for all."""
+    places = {worker.worker: worker.name for worker in workers}
     cameras = cameras_of(workers)
     named = [(camera.camera_id, camera) for camera in cameras]
     for reading in CAMERA:
         yield _read("camera", reading, named)
     yield _stages(cameras)
-    yield _camera_info(cameras)
+    yield _camera_info(cameras, places)
     for of_worker in WORKER:
-        yield _read("worker", of_worker, [(worker.worker, worker) for worker in workers])
+        yield _read("worker", of_worker, [(places[worker.worker], worker) for worker in workers])
     yield _batches(workers)
     yield _worker_info(workers)
     yield from _outboxes(workers, spool)
@@ -281,14 +283,15 @@ def _stages(cameras: Iterable[CameraStatus]) -> Metric:
     return family
 
 
-def _camera_info(cameras: Iterable[CameraStatus]) -> Metric:
+def _camera_info(cameras: Iterable[CameraStatus], places: Mapping[str, str]) -> Metric:
     labels = ("camera", "worker", "codec", "width", "height")
     family = GaugeMetricFamily(
         "kerbwatch_camera_info", "Always 1: where the camera runs, and what it sends.", labels=labels
     )
     for camera in cameras:
         width, height = camera.size_px or ("", "")
-        family.add_metric((camera.camera_id, camera.worker, camera.codec, str(width), str(height)), 1)
+        place = places.get(camera.worker, camera.worker)
+        family.add_metric((camera.camera_id, place, camera.codec, str(width), str(height)), 1)
     return family
 
 
@@ -305,7 +308,9 @@ def _batches(workers: Iterable[WorkerStatus]) -> Metric:
         ]
         buckets.append(("+Inf", sum(worker.batches.values())))
         family.add_metric(
-            (worker.worker,), buckets, sum(taken * times for taken, times in worker.batches.items())
+            (worker.name,),
+            buckets,
+            sum(taken * times for taken, times in worker.batches.items()),
         )
     return family
 
@@ -317,12 +322,12 @@ def _worker_info(workers: Iterable[WorkerStatus]) -> Metric:
         labels=("worker", "model", "precision"),
     )
     for worker in workers:
-        family.add_metric((worker.worker, worker.model, worker.precision), 1)
+        family.add_metric((worker.name, worker.model, worker.precision), 1)
     return family
 
 
 def _outboxes(workers: Iterable[WorkerStatus], spool: OutboxCount | None) -> Iterator[Metric]:
-    counts = [(worker.worker, worker.outbox) for worker in workers if worker.outbox is not None]
+    counts = [(worker.name, worker.outbox) for worker in workers if worker.outbox is not None]
     if spool is not None:
         counts.append(("supervisor", spool))
     means = (

@@ -143,6 +143,17 @@ def test_a_worker_tells_of_itself():
     assert samples["kerbwatch_worker_info", labels] == 1
 
 
+def test_a_worker_that_is_started_again_stays_one_series():
+    first = replace(WORKER, worker="host:11", place="host/0")
+    camera = replace(CAMERA, worker="host:12")
+    again = replace(WORKER, worker="host:12", place="host/0", restarts=2, cameras=(camera,))
+    for one, restarts in ((first, 1), (again, 2)):
+        samples = scraped(one)
+        assert samples["kerbwatch_worker_restarts_total", (("worker", "host/0"),)] == restarts
+        assert all(value != one.worker for _, labels in samples for _, value in labels)
+    assert samples["kerbwatch_outbox_pending_letters", (("sender", "host/0"),)] == 3
+
+
 def test_an_outbox_is_told_once_by_whoever_sends():
     silent = replace(WORKER, worker="w1", outbox=None, cameras=())
     samples = scraped(WORKER, silent, spool=lambda: OutboxCount(pending=9))
