@@ -242,6 +242,7 @@ class FleetCollector(Collector):
 
 def families(workers: Sequence[WorkerStatus], spool: OutboxCount | None = None) -> Iterator[Metric]:
     """Give all metric families of a fleet; `spool`: what waits in the process that sends for all."""
+    workers = list({worker.name: worker for worker in sorted(workers, key=lambda one: one.alive)}.values())
     places = {worker.worker: worker.name for worker in workers}
     cameras = cameras_of(workers)
     named = [(camera.camera_id, camera) for camera in cameras]

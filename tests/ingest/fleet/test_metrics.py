@@ -154,6 +154,16 @@ def test_a_worker_that_is_started_again_stays_one_series():
     assert samples["kerbwatch_outbox_pending_letters", (("sender", "host/0"),)] == 3
 
 
+def test_two_processes_of_one_place_do_not_break_the_scrape():
+    dead = replace(WORKER, worker="host:11", place="host/0", alive=False, restarts=0)
+    alive = replace(WORKER, worker="host:12", place="host/0")
+    for workers in ((dead, alive), (alive, dead)):
+        text = exposition(registry_of(lambda told=workers: told))[0].decode()
+        lines = [line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")]
+        assert len(set(lines)) == len(lines)
+        assert scraped(*workers)["kerbwatch_worker_up", (("worker", "host/0"),)] == 1
+
+
 def test_an_outbox_is_told_once_by_whoever_sends():
     silent = replace(WORKER, worker="w1", outbox=None, cameras=())
     samples = scraped(WORKER, silent, spool=lambda: OutboxCount(pending=9))
