@@ -5,8 +5,8 @@ camera moves to another worker; Prometheus takes a counter that has become small
 so look at them through `rate` and `increase`, never by themselves. Series of a camera carry no worker label:
 a camera that moves stays one series, and `kerbwatch_camera_info` says where it runs.
 
-Labels are bounded: cameras by the site file, workers by their places (a worker that is started again keeps its
-place, not its process id), all others by the code.
+Labels are bounded: cameras by the site file, workers by their places (a worker that is started again keeps
+its place, not its process id), all others by the code.
 """
 
 from __future__ import annotations
