@@ -1,0 +1,465 @@
+"""Many machines: camera groups as actors on a Ray cluster, and the supervisor that plans them.
+
+Ray finds a place for each group by the CPUs (and GPU fraction) that it reserves, spreads them over the nodes,
+and starts a group again when its process or node dies. What Ray cannot know is here: which cameras share a
+group, what they were measured to cost, that a group which says nothing hangs, and how cameras change hands.
+
+Nobody analyses a camera twice: every group leases each camera at the API. Nobody reports twice: a camera that
+begins anew asks the API, and its node's spool, what is reported already. For uploads see `ray_uploads`.
+
+The supervisor may die. Groups go on without it, each by the plan kept in the cluster's own store; the next
+`serve --fleet ray` for the same site takes them over. A group without a supervisor for half an hour ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self
+
+from detector.errors import Failure
+from ingest.config import read_camera
+from ingest.fleet.cost import Books
+from ingest.fleet.ray_group import Plan, Terms
+from ingest.fleet.ray_hands import HandOver
+from ingest.fleet.ray_link import NAMESPACE, Notes, free_cpus, nodes
+from ingest.fleet.ray_member import Member, new_name
+from ingest.fleet.ray_plan import (
+    Node,
+    group_for,
+    new_groups,
+    next_move,
+    reservation,
+)
+from ingest.fleet.site_file import Changes, SiteFile, changes
+from ingest.fleet.status import CameraState, CameraStatus, OutboxCount, WorkerStatus
+from ingest.fleet.status_server import NoSuchCamera, Refusal
+from ingest.site import Camera, Site
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+TICK_S = 0.5
+LOOK_S = 3.0
+"""Pause between two looks at the nodes, and for cameras without a place."""
+MOVE_S = 20.0
+"""Pause between two moves for fit or balance: each camera that moves begins counting anew."""
+SILENT_S = 10.0
+"""A group that says nothing for so long is made anew on another node: Ray needs up to a minute to be sure."""
+HANGS_S = 30.0
+"""Where there is no other node, its process is started again after so long."""
+PENDING_S = 60.0
+"""A group that found no place for so long is broken up into smaller ones, or not made."""
+READY_S = 120.0
+"""How long the first group may take to open."""
+SHOWN_MAX = 200
+
+
+def fleet_name(site: Site) -> str:
+    """Name a site's fleet: readable where it can be, the same for the same site.
+
+    >>> from ingest.site import Site
+    >>> fleet_name(Site.model_construct(name="Changzhou North"))
+    'changzhou-north-b1d1ca'
+    """
+    readable = re.sub(r"[^a-z0-9]+", "-", site.name.lower()).strip("-")[:30] or "site"
+    return f"{readable}-{hashlib.sha256(site.name.encode()).hexdigest()[:6]}"
+
+
+class Supervisorship:
+    """Only one may supervise a fleet: an actor of this process holds the name, and ends with it."""
+
+    def __init__(self, who: str) -> None:
+        self._who = who
+
+    def who(self) -> str:
+        """Give who supervises."""
+        return self._who
+
+
+class RayFleet:
+    """Watch the cameras of a site on a cluster. A context manager; also a `status_server.Fleet`.
+
+    Args:
+        terms: of all groups. cameras: to be watched.
+        gpus: GPUs that each group reserves, a fraction.
+        show: takes the Case JSON of every report that the API took; called from one thread.
+        site_file: followed while cameras are watched; None: the cameras given and those sent.
+    """
+
+    def __init__(
+        self,
+        terms: Terms,
+        cameras: Iterable[Camera],
+        gpus: float = 0.0,
+        show: Callable[[Json], None] = lambda _: None,
+        site_file: SiteFile | None = None,
+    ) -> None:
+        self._terms, self._gpus, self._show, self._site_file = terms, gpus, show, site_file
+        self._notes = Notes(terms.fleet)
+        self._wanted = {camera.id: camera for camera in cameras}
+        self._sent: dict[str, Camera] = {}
+        self._waiting: dict[str, str] = {}
+        self._members: dict[str, Member] = {}
+        self._nodes: list[Node] = []
+        self._books = Books()
+        self._next_look = self._next_move = 0.0
+        self._lock = threading.RLock()
+        self._done = threading.Event()
+        self._chores = ThreadPoolExecutor(1, thread_name_prefix="hand-over")
+        self._chore: Future[None] | None = None
+        self._hands = HandOver(self._lock, self._members, self._new, self._done)
+        self._supervisorship: Any = None
+        self._thread = threading.Thread(target=self._run, name="ray-fleet", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Take over or make the groups, and begin.
+
+        Raises:
+            Failure: another supervises this site, or no group can be opened; the sentence is the node's.
+        """
+        self._supervise()
+        try:
+            self._take_over()
+            with self._lock:
+                self._look(time.monotonic())
+            self._wait_for_first()
+        except BaseException:
+            self._end()
+            raise
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done.set()
+        self._thread.join(timeout=60)
+        self._end()
+
+    def _end(self) -> None:
+        """End all groups: this is an orderly end, not a supervisor's death."""
+        self._done.set()
+        self._chores.shutdown(wait=True, cancel_futures=True)
+        with self._lock:
+            members = list(self._members.values())
+            self._members.clear()
+        closings = [(member, member.begin_close()) for member in members]
+        for member, closing in closings:
+            member.end(closing)
+        self._notes.drop("terms")
+        self._supervisorship = None
+
+    def _supervise(self) -> None:
+        """Become the only supervisor; a former one's name is free a moment after its death."""
+        import ray
+
+        me = f"{socket.gethostname()}:{os.getpid()}"
+        name = f"{self._terms.fleet}-supervisor"
+        until = time.monotonic() + 15
+        while self._supervisorship is None:
+            try:
+                self._supervisorship = (
+                    ray.remote(Supervisorship).options(name=name, namespace=NAMESPACE, num_cpus=0).remote(me)
+                )
+            except ValueError as error:
+                if time.monotonic() > until:
+                    who = _asked(name)
+                    raise Failure(
+                        f"{who} supervises the cameras of '{self._terms.site.name}' on this cluster already; "
+                        "stop it first, or give the site another name."
+                    ) from error
+                time.sleep(1.0)
+
+    def _take_over(self) -> None:
+        """Keep the groups that a former supervisor left, if they work on the same terms; end others."""
+        same = self._notes.get("terms") == self._terms
+        for name in self._notes.names():
+            plan = self._notes.get(name)
+            if not isinstance(plan, Plan):
+                continue
+            member = Member.adopted(name, plan, self._gpus, self._terms, self._notes)
+            if member is not None and same:
+                self._members[name] = member
+            elif member is not None:
+                member.end()
+            else:
+                self._notes.drop(name)
+        self._notes.put("terms", self._terms)
+        if self._members:
+            log.info("%d groups of a former supervisor go on", len(self._members))
+        self._reconcile()
+
+    def _reconcile(self) -> None:
+        """Make the groups' cameras those that are wanted, each in one group."""
+        seen: set[str] = set()
+        for member in self._members.values():
+            wanted = {name: self._wanted[name] for name in member.cameras if name in self._wanted}
+            mine = {name: camera for name, camera in wanted.items() if name not in seen}
+            seen |= mine.keys()
+            if mine != member.cameras:
+                member.change(take=mine.values(), leave=[name for name in member.cameras if name not in mine])
+        self._waiting = {name: "" for name in self._wanted if name not in seen}
+
+    def _wait_for_first(self) -> None:
+        """Wait until a group works, and tell what is wrong if none can."""
+        until = time.monotonic() + READY_S
+        while self._members and not self._done.wait(0.1):
+            now = time.monotonic()
+            with self._lock:
+                for member in self._members.values():
+                    member.poll(now)
+                told = [member for member in self._members.values() if member.told or member.dead]
+            if any(member.told and not member.refusal for member in told):
+                return
+            if told and len(told) == len(self._members):
+                raise Failure(_first_line(told[0].refusal or told[0].dead))
+            if now > until:
+                log.warning("no group could be opened in %.0f s; it is tried on", READY_S)
+                return
+
+    # -- what people and the status server ask; see `status_server.Fleet` --
+
+    def status(self) -> list[WorkerStatus]:
+        """Give every group, and the cameras that none has under a row of the supervisor's own."""
+        now = time.monotonic()
+        with self._lock:
+            rows = [member.status(now) for member in self._members.values()]
+            waiting = list(self._waiting.items())
+        cameras = tuple(
+            CameraStatus(name, "", CameraState.REFUSED, sentence or "it waits for a place on the cluster.")
+            for name, sentence in waiting[:SHOWN_MAX]
+        )
+        name = f"{socket.gethostname()}:supervisor"
+        return [*rows, WorkerStatus(name, alive=True, cameras=cameras)] if cameras else rows
+
+    def spooled(self) -> OutboxCount:
+        """Count what waits in the spools of all nodes that have a group."""
+        with self._lock:
+            counts = {m.told.data: m.told.spool for m in self._members.values() if m.told is not None}
+        return OutboxCount(
+            pending=sum(count.pending for count in counts.values()),
+            oldest_age_s=max((count.oldest_age_s for count in counts.values()), default=0.0),
+            dead=sum(count.dead for count in counts.values()),
+        )
+
+    def add(self, table: dict[str, Any]) -> None:
+        """Watch a camera, written as a `[[camera]]` table, until it is removed or the fleet ends.
+
+        Raises:
+            WrongUse: it is wrong. Refusal: there is no room.
+        """
+        camera = read_camera(table, self._terms.site)
+        with self._lock:
+            self._sent[camera.id] = camera
+            if camera.id in self._wanted:
+                self._apply(Changes(changed=(camera,)))
+                return
+            self._apply(Changes(added=(camera,)))
+            self._place(list(nodes()))
+            if sentence := self._waiting.get(camera.id):
+                self._sent.pop(camera.id)
+                self._apply(Changes(removed=(camera.id,)))
+                raise Refusal(f"camera '{camera.id}' is refused: {sentence}")
+
+    def remove(self, camera_id: str) -> None:
+        """Watch a camera no more. Raises: NoSuchCamera."""
+        with self._lock:
+            if camera_id not in self._wanted:
+                raise NoSuchCamera(f"there is no camera '{camera_id}'.")
+            self._sent.pop(camera_id, None)
+            self._apply(Changes(removed=(camera_id,)))
+
+    def read_site_again(self) -> None:
+        """Read the site file at once; may be called by a signal handler."""
+        if self._site_file:
+            self._site_file.ask()
+
+    def _apply(self, found: Changes) -> None:
+        for camera in found.added:
+            self._wanted[camera.id] = camera
+            self._waiting[camera.id] = ""
+        for camera in found.changed:
+            self._wanted[camera.id] = camera
+            if (member := self._member_of(camera.id)) is not None:
+                member.change(take=[camera])
+        for camera_id in found.removed:
+            self._wanted.pop(camera_id, None)
+            self._waiting.pop(camera_id, None)
+            self._books.forget(camera_id)
+            if (member := self._member_of(camera_id)) is not None:
+                member.change(leave=[camera_id])
+
+    def _member_of(self, camera_id: str) -> Member | None:
+        return next((member for member in self._members.values() if camera_id in member.cameras), None)
+
+    # -- the thread --
+
+    def _run(self) -> None:
+        while not self._done.wait(TICK_S):
+            try:
+                with self._lock:
+                    cases = list(self._tick(time.monotonic()))
+                for case in cases:
+                    self._show(case)
+            except Exception:  # the process loop: cameras go on being watched
+                log.exception("the supervisor stumbled; it goes on")
+
+    def _tick(self, now: float) -> Iterator[Json]:
+        """Look after everything once; give the cases that came."""
+        if self._site_file and (site := self._site_file.poll()):
+            after = {camera.id: camera for camera in site.cameras} | self._sent
+            self._apply(changes(self._wanted, after))
+        for member in list(self._members.values()):
+            if told := member.poll(now):
+                live = {name for name, camera in member.cameras.items() if "://" in str(camera.source)}
+                self._books.note(told.status, now, live)
+                yield from told.cases
+            if member.dead or member.refusal:
+                self._dissolve(member, _first_line(member.dead or member.refusal))
+        if now >= self._next_look:
+            self._next_look = now + LOOK_S
+            self._look(now)
+
+    def _look(self, now: float) -> None:
+        """Look at the nodes: groups that say nothing, cameras without a place, what to move."""
+        self._nodes = nodes()
+        for member in list(self._members.values()):
+            self._look_after(member, now)
+        self._place(self._nodes)
+        if self._chore is None or self._chore.done():
+            self._chore = self._next_chore(now)
+
+    def _next_chore(self, now: float) -> Future[None] | None:
+        for member in self._members.values():
+            if not member.cameras and member.told is not None and member.told.number == member.number:
+                return self._chores.submit(self._hands.retire, member)
+        groups = [member.group() for member in self._members.values()]
+        settled = frozenset(name for name in self._wanted if self._books.measured(name))
+        move = next_move(self._nodes, groups, self._costs(), settled)
+        if move is None or (now < self._next_move and "drain" not in move.reason):
+            return None
+        self._next_move = now + MOVE_S
+        return self._chores.submit(self._hands.move, move)
+
+    def _costs(self) -> dict[str, float]:
+        """Give what each camera takes in cores: measured, or estimated from those that were."""
+        found = {}
+        for name, camera in self._wanted.items():
+            demand = self._books.demand(name, camera.fps, camera.fps)
+            found[name] = demand.cost(camera.fps)
+        return found
+
+    # -- groups that fail --
+
+    def _look_after(self, member: Member, now: float) -> None:
+        quiet_s = now - member.heard_at
+        if member.told is None:
+            if quiet_s > PENDING_S and len(member.cameras) > 1 and max(free_cpus().values()) < member.cpus:
+                self._dissolve(member, "no node had room for all its cameras together")
+            return
+        if quiet_s < SILENT_S or member.held:
+            return
+        here = next((node for node in self._nodes if node.node_id == member.node_id), None)
+        if here is None or not here.usable:
+            return  # Ray knows, and is starting it again elsewhere
+        others = {node.node_id for node in self._nodes if node.usable} - {member.node_id}
+        room = {node_id: free for node_id, free in free_cpus().items() if node_id in others}
+        best = max(room, key=lambda node_id: room[node_id], default=None)
+        if best is not None and room[best] >= member.cpus:
+            log.warning("%s says nothing for %.0f s; its cameras go elsewhere", member.name, quiet_s)
+            self._members.pop(member.name)
+            member.end()
+            self._new(member.cpus, member.cameras.values(), best)
+        elif quiet_s > HANGS_S:
+            log.warning("%s says nothing for %.0f s; its process is started again", member.name, quiet_s)
+            member.heard_at = now
+            member.restart()
+
+    def _dissolve(self, member: Member, sentence: str) -> None:
+        """End a group that cannot work; its cameras wait for another."""
+        log.warning("%s ends: %s", member.name, sentence)
+        self._members.pop(member.name, None)
+        self._waiting |= dict.fromkeys(member.cameras, sentence)
+        member.end()
+        self._next_look = max(self._next_look, time.monotonic() + LOOK_S)
+
+    # -- cameras without a place --
+
+    def _place(self, now_nodes: list[Node]) -> None:
+        """Give waiting cameras a place: with others where there is room, else in new groups."""
+        if not self._waiting:
+            return
+        costs = self._costs()
+        for name in list(self._waiting):
+            groups = [member.group() for member in self._members.values() if not member.held]
+            if (found := group_for(costs[name], groups, costs)) is not None:
+                self._members[found].change(take=[self._wanted[name]])
+                self._waiting.pop(name)
+        free = free_cpus()
+        room = [free.get(node.node_id, 0.0) for node in now_nodes if node.usable]
+        pending = sum(member.cpus for member in self._members.values() if member.told is None)
+        formed = new_groups({name: costs[name] for name in self._waiting}, room, pending)
+        for names in formed:
+            self._new(reservation(sum(costs[name] for name in names)), [self._wanted[n] for n in names])
+            for name in names:
+                self._waiting.pop(name)
+        if self._waiting and not formed and not any(member.told is None for member in self._members.values()):
+            self._ask_for_room(costs, sum(room), sum(node.cpus for node in now_nodes if node.usable))
+        for name in self._waiting:
+            self._waiting[name] = _no_room(costs[name], max(0.0, sum(room) - pending), now_nodes)
+
+    def _ask_for_room(self, costs: dict[str, float], free: float, total: float) -> None:
+        """Make one group that Ray cannot place yet: by such a demand its autoscaler knows what to add."""
+        name = next(iter(self._waiting))
+        log.warning(
+            "%d cameras have no place: %.2f of the cluster's %.2f CPUs are free, one takes %.2f",
+            len(self._waiting),
+            free,
+            total,
+            costs[name],
+        )
+        self._new(reservation(costs[name]), [self._wanted[name]])
+        self._waiting.pop(name)
+
+    def _new(self, cpus: float, cameras: Iterable[Camera], node_id: str | None = None) -> Member:
+        member = Member(new_name(self._terms.fleet), cpus, self._gpus, self._terms, self._notes)
+        member.cameras = {camera.id: camera for camera in cameras}
+        member.number = 1
+        self._members[member.name] = member
+        member.start(node_id)
+        return member
+
+
+def _no_room(cost: float, free: float, known: Iterable[Node]) -> str:
+    total = sum(node.cpus for node in known if node.usable)
+    return (
+        f"no room on the cluster: it would take {reservation(cost):.2f} CPUs, and {free:.2f} of {total:.2f} "
+        "are free; add a node, lower fps, or use substreams."
+    )
+
+
+def _asked(name: str) -> str:
+    """Ask who supervises; "another process" where nobody says."""
+    import ray
+
+    with contextlib.suppress(Exception):
+        return str(ray.get(ray.get_actor(name, namespace=NAMESPACE).who.remote(), timeout=5))
+    return "another process"
+
+
+def _first_line(text: str) -> str:
+    """Give the sentence of an error that Ray wrapped in its own."""
+    if "ModuleNotFoundError" in text:
+        return "a node of the cluster has no Kerbwatch: install the same version on all of them."
+    return text

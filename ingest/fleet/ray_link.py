@@ -1,0 +1,242 @@
+"""The way to a Ray cluster: find it within seconds or say why not, see its nodes, keep notes in its store."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+from urllib.parse import urlsplit
+
+from detector.errors import Failure, WrongUse
+from ingest.fleet.ray_plan import Node
+
+log = logging.getLogger(__name__)
+
+NAMESPACE = "kerbwatch"
+ANSWER_S = 4.0
+"""A cluster that does not take a connection for so long is not there."""
+PROBE_S = 8.0
+"""It may take so long to say its version; the first second or two are Ray's own import."""
+
+
+@contextmanager
+def connected(address: str | None, cpus: float | None = None) -> Iterator[None]:
+    """Be connected to a cluster; without an address, one on this machine that ends with the `with` block.
+
+    Args:
+        address: HOST:PORT of a cluster's head, or "auto": the one that runs on this machine.
+        cpus: of a cluster of our own; None: the cores there are.
+
+    Raises:
+        WrongUse: the address is none, or Ray is not installed.
+        Failure: nobody answers, or another version does.
+    """
+    _needs_ray()
+    import ray
+
+    if address is None:
+        how: dict[str, Any] = {"address": "local", "num_cpus": cpus}
+    elif address == "auto":
+        how = {"address": "auto"}
+    else:
+        _check(address)
+        how = {"address": address}
+    with _signals_kept():
+        try:
+            ray.init(namespace=NAMESPACE, include_dashboard=False if address is None else None, **how)
+        except (Exception, SystemExit) as error:
+            ray.shutdown()
+            raise Failure(_why(address, error)) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _needs_ray() -> None:
+    if find_spec("ray") is None:
+        raise WrongUse("--fleet ray needs Ray, which is not installed: pip install 'kerbwatch[ray]'.")
+
+
+def _check(address: str) -> None:
+    """Ask who is there before Ray does, which waits for minutes."""
+    host, port = _host_and_port(address)
+    try:
+        socket.create_connection((host, port), timeout=ANSWER_S).close()
+    except OSError as error:
+        why = error.strerror or "no answer"
+        raise Failure(
+            f"no Ray cluster answers at {address} ({why.lower()}): is its head up, and is this its port? "
+            "On the head: ray start --head --port 6379."
+        ) from error
+    versions = _versions(address)
+    mine = {"ray": _ray_version(), "python": platform.python_version()}
+    if versions != mine:
+        raise Failure(
+            f"the cluster at {address} runs Ray {versions['ray']} on Python {versions['python']}, this "
+            f"machine Ray {mine['ray']} on Python {mine['python']}: install the same versions on all."
+        )
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    if address.startswith("ray://"):
+        raise WrongUse(
+            f"{address} is an address for Ray clients, which cannot hold cameras; make this machine a node "
+            "(ray start --address HOST:6379 --num-cpus 0) and give --address HOST:6379."
+        )
+    try:
+        parts = urlsplit(f"//{address}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or not port:
+        raise WrongUse(f"{address!r} is no address of a Ray cluster; give HOST:PORT, such as 10.0.0.5:6379.")
+    return host, port
+
+
+def _versions(address: str) -> dict[str, str]:
+    """Give the cluster's versions.
+
+    Raises:
+        Failure: what answers there is no Ray cluster.
+    """
+    command = [sys.executable, "-m", "ingest.fleet.ray_probe", address]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=PROBE_S, check=True)  # noqa: S603 - our own module
+        said: dict[str, str] = json.loads(done.stdout)
+    except (subprocess.SubprocessError, ValueError) as error:
+        raise Failure(
+            f"something listens at {address}, but it does not answer as a Ray cluster: is this the port of "
+            "the head (6379), not that of its dashboard or clients?"
+        ) from error
+    return said
+
+
+def _ray_version() -> str:
+    import ray
+
+    return str(ray.__version__)
+
+
+def _why(address: str | None, error: BaseException) -> str:
+    where = "on this machine" if address in {None, "auto"} else f"at {address}"
+    said = " ".join(str(error).split())
+    if address == "auto":
+        return "no Ray cluster runs on this machine: start one (ray start --head), or give its --address."
+    if "node" in said and ("IP address" in said or "raylet" in said.lower()):
+        return (
+            f"this machine is no node of the cluster {where}: "
+            f"make it one first (ray start --address {address} --num-cpus 0)."
+        )
+    return f"the Ray cluster {where} cannot be used: {said[:300] or type(error).__name__}."
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Keep our own handlers: ray.init puts one for SIGTERM in place that ends the process at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def nodes() -> list[Node]:
+    """Give the cluster's nodes, dead ones too."""
+    import ray
+
+    leaving = _draining()
+    return [
+        Node(
+            node_id=row["NodeID"],
+            name=row["NodeName"],
+            address=row["NodeManagerAddress"],
+            cpus=float(row["Resources"].get("CPU", 0.0)),
+            gpus=float(row["Resources"].get("GPU", 0.0)),
+            alive=bool(row["Alive"]),
+            draining=row["NodeID"] in leaving,
+        )
+        for row in ray.nodes()
+    ]
+
+
+def _draining() -> frozenset[str]:
+    """Give the ids of nodes that were told to leave (`ray drain-node`, the autoscaler, a spot market)."""
+    from ray._private.state import state
+
+    try:
+        return frozenset(state.get_draining_nodes())
+    except AttributeError:  # not a public call: another version of Ray may not have it
+        return frozenset()
+
+
+def free_cpus() -> dict[str, float]:
+    """Give the CPUs that nobody has reserved, by node id."""
+    from ray._private.state import available_resources_per_node
+
+    rows = available_resources_per_node()
+    return {node_id: float(row.get("CPU", 0.0)) for node_id, row in rows.items()}
+
+
+def check_gpu(fraction: float) -> None:
+    """See that some node has a GPU.
+
+    Raises:
+        Failure: none has.
+    """
+    if not any(node.gpus >= min(1.0, fraction) for node in nodes() if node.alive):
+        raise Failure(
+            f"--gpu-fraction {fraction:g} asks for a GPU, but no node of the Ray cluster has one: leave it "
+            "out (the CPU is used), or add a node with a GPU."
+        )
+
+
+class Notes:
+    """What must outlive every process of ours: kept by the cluster itself, as Ray Serve keeps its own.
+
+    Args:
+        fleet: name; notes of other fleets are not seen.
+    """
+
+    def __init__(self, fleet: str) -> None:
+        self._space = f"{NAMESPACE}/{fleet}".encode()
+
+    def put(self, name: str, value: object) -> None:
+        """Keep a value under a name."""
+        from ray import cloudpickle
+        from ray.experimental.internal_kv import _internal_kv_put
+
+        _internal_kv_put(name.encode(), cloudpickle.dumps(value), overwrite=True, namespace=self._space)
+
+    def get(self, name: str) -> Any:
+        """Give what is kept; None: nothing."""
+        from ray import cloudpickle
+        from ray.experimental.internal_kv import _internal_kv_get
+
+        kept = _internal_kv_get(name.encode(), namespace=self._space)
+        return None if kept is None else cloudpickle.loads(kept)
+
+    def names(self) -> list[str]:
+        """Give all names."""
+        from ray.experimental.internal_kv import _internal_kv_list
+
+        return sorted(name.decode() for name in _internal_kv_list(b"", namespace=self._space))
+
+    def drop(self, name: str) -> None:
+        """Forget a value."""
+        from ray.experimental.internal_kv import _internal_kv_del
+
+        _internal_kv_del(name.encode(), namespace=self._space)
