@@ -180,7 +180,13 @@ def serve(argv: list[str]) -> int:
     job = _job(args, api, args.data or Path(DEFAULT_DATA))
     _stop_on_signals(job.stop)
     fleet = FleetJob(Size(args.workers, args.max_load), args.site, args.status_port)
-    serve_site(job, site, fleet, _printer(as_json=args.json), _ready)
+    if args.fleet == "ray" and site is not None:
+        from ingest.fleet.ray_serve import Cluster, serve_on_ray
+
+        cluster = Cluster(args.address, args.gpu_fraction, args.host)
+        serve_on_ray(job, site, fleet, cluster, _printer(as_json=args.json), _ready)
+    else:
+        serve_site(job, site, fleet, _printer(as_json=args.json), _ready)
     return 0
 
 
@@ -190,7 +196,24 @@ def _ready(page: str, status: str) -> None:
 
 def _fleet_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--fleet", choices=("local",), default="local", help="where cameras are watched: local (default)")
+    add(
+        "--fleet",
+        choices=("local", "ray"),
+        default="local",
+        help="where cameras are watched: local (default), processes of this machine; ray, a Ray cluster",
+    )
+    add(
+        "--address",
+        metavar="HOST:PORT",
+        help="of a Ray cluster's head, of which this machine is a node, or auto: the one that runs here; "
+        "without it, Ray is started on this machine",
+    )
+    add(
+        "--gpu-fraction",
+        type=float,
+        metavar="SHARE",
+        help="GPU that each group of cameras reserves on a Ray cluster, such as 0.25",
+    )
     add(
         "--workers",
         type=int,
@@ -213,12 +236,26 @@ def _fleet_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _check_fleet(args: argparse.Namespace) -> None:
+    if args.fleet == "ray":
+        _check_ray(args)
+    elif args.address or args.gpu_fraction is not None:
+        raise WrongUse("--address and --gpu-fraction are for a Ray cluster: add --fleet ray.")
     if args.workers is not None and not 1 <= args.workers <= WORKERS_MAX:
         raise WrongUse(f"--workers {args.workers}: give a number from 1 to {WORKERS_MAX}.")
     if not 0 < args.max_load <= 1:
         raise WrongUse(f"--max-load {args.max_load:g}: give a share of the cores, above 0 and up to 1.")
     if args.status_port is not None and not 0 <= args.status_port <= 65535:
         raise WrongUse(f"--status-port {args.status_port}: give a port from 0 to 65535.")
+
+
+def _check_ray(args: argparse.Namespace) -> None:
+    if args.site is None:
+        raise WrongUse("--fleet ray watches the cameras of a site: add --site.")
+    if args.workers is not None:
+        raise WrongUse("--workers is for one machine: on a cluster, groups are made as measured costs need.")
+    share = args.gpu_fraction
+    if share is not None and not (0.01 <= share <= 1 or (share > 1 and share == int(share))):
+        raise WrongUse(f"--gpu-fraction {share:g}: give a share from 0.01 to 1, or whole GPUs.")
 
 
 def demo(argv: list[str]) -> int:

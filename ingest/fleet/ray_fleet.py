@@ -77,7 +77,7 @@ def fleet_name(site: Site) -> str:
 
 
 class Supervisorship:
-    """Only one may supervise a fleet: an actor of this process holds the name, and ends with it."""
+    """Only one may supervise a fleet: an actor of its process holds the name, and ends with it."""
 
     def __init__(self, who: str) -> None:
         self._who = who

@@ -188,9 +188,13 @@ def _fit(groups: Sequence[Group], costs: Mapping[str, float]) -> Move | None:
 
 def _outgrown(group: Group, load: float, costs: Mapping[str, float]) -> Move:
     reason = f"it takes {load:.2f} where {group.cpus:.2f} CPUs are reserved"
-    leaving = _worth(group, load - group.cpus / HEADROOM, costs) if len(group.cameras) > 1 else ()
-    leaving = leaving or group.cameras
-    return Move(leaving, group.name, reservation(sum(costs[name] for name in leaving)), None, reason)
+    leaving: list[str] = []
+    for camera_id in sorted(group.cameras, key=lambda name: (-costs[name], name)):
+        if load > group.cpus / HEADROOM and len(leaving) < len(group.cameras) - 1:
+            leaving.append(camera_id)
+            load -= costs[camera_id]
+    names = tuple(leaving) or group.cameras
+    return Move(names, group.name, reservation(sum(costs[name] for name in names)), None, reason)
 
 
 def _balance(

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 from detector.errors import Failure
 from detector.registry import resolve
@@ -26,6 +27,14 @@ from ingest.site import Site
 from ingest.uplink import Uplink
 
 log = logging.getLogger(__name__)
+
+
+class ReadsAgain(Protocol):
+    """Reads its site file again when told."""
+
+    def read_site_again(self) -> None:
+        """Read it at once."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,7 @@ def serve_site(
         status_url = ""
         if site is not None:
             supervisor = stack.enter_context(_supervisor(job, site, fleet, data, url, uplink, stack))
-            _read_again_on_hangup(supervisor)
+            read_again_on_hangup(supervisor)
             status_url = _status(fleet, supervisor, uplink, stack)
         ready(url, status_url)
         job.stop.wait()
@@ -109,11 +118,11 @@ def _status(fleet: FleetJob, supervisor: Supervisor, uplink: Uplink, stack: Exit
         return stack.enter_context(StatusServer(app, 0)).url
 
 
-def _read_again_on_hangup(supervisor: Supervisor) -> None:
+def read_again_on_hangup(fleet: ReadsAgain) -> None:
     """Read the site file again on SIGHUP, as daemons do."""
 
     def ask(_signum: int, _frame: FrameType | None) -> None:
-        supervisor.read_site_again()
+        fleet.read_site_again()
 
     try:
         signal.signal(signal.SIGHUP, ask)
