@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 from api.types import Case, CaseStatus, Counts
 
 BUCKETS_S: Final = (0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+OF_A_FILE_S: Final = 86400.0
 STATES: Final = ("pending", "delivered", "dead")
 
 
@@ -46,7 +47,8 @@ class Metrics:
         self._event_to_case = Histogram(
             "kerbwatch_api_event_to_case_seconds",
             "Time from the frame that confirmed an event (its dwell was reached) to its case, by the camera "
-            "machine's and this machine's clocks, seconds; of video files, by the time in the file.",
+            "machine's and this machine's clocks, seconds. What is older than a day is not counted: it comes "
+            "from a video file.",
             buckets=BUCKETS_S,
             registry=self.registry,
         )
@@ -55,8 +57,9 @@ class Metrics:
     def accepted(self, case: Case, *, new: bool) -> None:
         """Count an accepted report."""
         self._reports.labels("new" if new else "again").inc()
-        if new:
-            self._event_to_case.observe(max(0.0, self._now_s() - case.report.observed_at.timestamp()))
+        took_s = max(0.0, self._now_s() - case.report.observed_at.timestamp())
+        if new and took_s <= OF_A_FILE_S:
+            self._event_to_case.observe(took_s)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Give the body and the content type of an answer to a scrape with this Accept header."""

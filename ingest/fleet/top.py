@@ -92,7 +92,8 @@ def _client(url: str) -> httpx2.Client:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise WrongUse(f"--url {url!r} is no address; give one such as {DEFAULT_URL}.")
     loopback = parts.hostname in {"127.0.0.1", "::1", "localhost"}
-    return httpx2.Client(base_url=url.rstrip("/"), timeout=TIMEOUT_S, trust_env=not loopback)
+    base = url.rstrip("/").removesuffix("/status")  # serve prints it with, people try it without
+    return httpx2.Client(base_url=base, timeout=TIMEOUT_S, trust_env=not loopback)
 
 
 def fetch(client: httpx2.Client) -> list[WorkerStatus]:

@@ -50,6 +50,15 @@ def test_event_to_case_is_measured_once_per_case(make_client, make_payload, cloc
     assert samples["kerbwatch_api_cases", "closed"] == 0
 
 
+def test_a_video_file_of_last_summer_does_not_count_as_slow(make_client, make_payload, clock):
+    client = make_client()
+    clock.forward(30 * 86400)
+    client.post("/v1/reports", json=make_payload())
+    samples = scraped(client)
+    assert samples["kerbwatch_api_event_to_case_seconds_count",] == 0
+    assert samples["kerbwatch_api_reports_total", "new"] == 1
+
+
 def test_a_camera_whose_clock_is_ahead_does_not_make_negative_times(make_client, make_payload, clock):
     client = make_client()
     report = make_payload()

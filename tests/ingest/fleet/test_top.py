@@ -137,9 +137,10 @@ def run(*words, capsys=None):
     return code, capsys.readouterr()
 
 
-def test_once_prints_the_table(capsys):
+@pytest.mark.parametrize("ending", ["", "/", "/status"])
+def test_once_prints_the_table(capsys, ending):
     with serving(worker(camera("cam-1"))) as url:
-        code, said = run("--url", url, "--once", capsys=capsys)
+        code, said = run("--url", url + ending, "--once", capsys=capsys)
     assert code == 0
     assert "cam-1" in said.out
     assert "1 cameras" in said.out
