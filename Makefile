@@ -6,7 +6,7 @@ SOURCE ?=
 SITE ?=
 ARGS ?=
 
-.PHONY: help setup setup-dev apt-demo apt-dev demo test check bench bench-model bench-events openapi metrics clean
+.PHONY: help setup setup-dev apt-demo apt-dev demo test check bench bench-fleet bench-model bench-events openapi metrics clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -58,9 +58,21 @@ check: setup-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-## make bench     prints the published figures
+## make bench     prints the published figures of model and rules; what is not there is skipped with a sentence
+BENCH := detect_latency events mining model
 bench: setup-dev
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+## make bench-fleet  cameras per core, stages, floor, scaling, rated load over RTSP: 12 minutes on two quiet cores,
+##                and some 5 more the first time, for its clips (QUICK=1: 3 minutes; ULTRALYTICS=an interpreter
+##                that has ultralytics and onnx adds `yolo track`)
+BENCH_FLEET := cameras_per_core stage_costs floor scaling rtsp_rated_load
+ULTRALYTICS ?=
+QUICK ?=
+bench-fleet: setup
+	@for name in $(BENCH_FLEET); do echo "== $$name"; \
+		if [ $$name = cameras_per_core ] && [ -n "$(ULTRALYTICS)" ]; then more="--ultralytics-python $(ULTRALYTICS)"; else more=; fi; \
+		$(BIN)/python benchmarks/$$name.py $(if $(QUICK),--quick) $$more || exit 1; done
 
 ## make bench-model  measures the model in use again and compares with its card (MODEL=street@1, SCENES=folder)
 MODEL ?= street@production

@@ -129,14 +129,8 @@ def measure(args: argparse.Namespace) -> int:
         unit="CPU seconds per second of video, all threads and children; loading not counted",
         ratios=ratios(table),
     )
-    document["command"] = hidden(document["command"], args.ultralytics_python)
     save(document, args.json)
     return 0
-
-
-def hidden(command: str, interpreter: str | None) -> str:
-    """Leave the path of somebody's interpreter out."""
-    return command.replace(interpreter, "PYTHON") if interpreter else command
 
 
 class Peers:
@@ -225,7 +219,7 @@ def run_ours(args: argparse.Namespace, clip: Clip, small: Clip | None = None) ->
     words = [sys.executable, str(HERE / "ours.py"), str(small.path if small else clip.path), str(clip.site)]
     words += ["--gate", args.gate, "--threads", str(args.threads), "--model", args.model]
     words += ["--precision", args.precision] if args.precision else []
-    words += ["--small"] if small else []
+    words += ["--small"] if small or clip.variant == "sub" else []
     if small and ours.has_substreams():
         words += ["--main", str(clip.path)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)

@@ -99,12 +99,21 @@ def result(name: str, rows: Any, n: int, interval: str, **more: Any) -> dict[str
     return {
         "benchmark": name,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(["python", f"benchmarks/{name}.py", *sys.argv[1:]]),
+        "command": " ".join(["python", f"benchmarks/{name}.py", *map(spoken, sys.argv[1:])]),
         "n": n,
         "interval": interval,
         **more,
         "rows": rows,
     }
+
+
+def spoken(word: str) -> str:
+    """Give a word of a command as it may be published: places on this machine are nobody's business.
+
+    >>> spoken("--runs"), spoken("/home/me/clips")
+    ('--runs', 'PATH')
+    """
+    return "PATH" if Path(word).is_absolute() else word
 
 
 def save(document: Mapping[str, Any], path: Path | None) -> None:

@@ -3,9 +3,9 @@
 python benchmarks/stage_costs.py [--kind typical] [--gate lookback] [--quick]
 
 First table: one run of the pipeline on the clip, one camera, one core: milliseconds of each stage per run of
-it, and its share of all CPU seconds; "rest" is what no stage claims (demuxing, queues, the interpreter).
-Second table: the same steps by themselves on the clip's own pictures, CPU time of the thread, median and 90 %
-range.
+it, and its share of all CPU seconds; "infer_wait" is idle; "rest" is what no stage claims (demuxing, queues,
+the interpreter). Second table: the same steps by themselves on the clip's own pictures, CPU time of the
+thread, median and 90 % range.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def whole(args: argparse.Namespace, one: Clip) -> dict[str, Any]:
         }
         for name, seconds in sorted(said["stage_s"].items(), key=lambda pair: -pair[1])
     ]
-    rest = spent - sum(row["s"] for row in rows)
+    rest = spent - sum(row["s"] for row in rows if row["stage"] != "infer_wait")
     rows.append({"stage": "rest", "times": frames, "ms": None, "s": round(rest, 3), "share": rest / spent})
     print(
         f"{one.kind}: {spent:.2f} CPU seconds for {said['video_s']:.0f} s of video, {frames} analysed, "

@@ -7,7 +7,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from benchmarks import cameras_per_core, event_sets, floor, machine, rtsp_figures, rtsp_load_server, scaling
+from benchmarks import (
+    cameras_per_core,
+    event_sets,
+    floor,
+    gates,
+    machine,
+    rtsp_figures,
+    rtsp_load_server,
+    scaling,
+)
 from benchmarks.cameras_per_core import Row
 from benchmarks.event_sets import Found
 from benchmarks.rtsp_figures import Due, ages, analysed_fps, delays, dues, grown, held
@@ -17,7 +26,9 @@ ZERO = START.timestamp()
 
 
 @pytest.mark.parametrize(
-    "module", [event_sets, floor, machine, rtsp_figures, rtsp_load_server, scaling], ids=lambda m: m.__name__
+    "module",
+    [event_sets, floor, gates, machine, rtsp_figures, rtsp_load_server, scaling],
+    ids=lambda m: m.__name__,
 )
 def test_doctests(module):
     assert doctest.testmod(module).failed == 0
@@ -143,10 +154,10 @@ def test_the_table_says_what_is_wanted_what_was_measured_and_whether_events_agre
     ]
 
 
-def test_the_path_of_an_interpreter_does_not_get_into_the_results():
-    assert cameras_per_core.hidden("a --ultralytics-python /home/x/python", "/home/x/python") == (
-        "a --ultralytics-python PYTHON"
-    )
+def test_the_path_of_an_interpreter_does_not_get_into_the_results(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["x.py", "--ultralytics-python", "/home/x/python", "--runs", "3"])
+    command = machine.result("floor", [], 1, "-")["command"]
+    assert command == "python benchmarks/floor.py --ultralytics-python PATH --runs 3"
 
 
 def test_the_machine_is_described_and_a_busy_one_is_said_to_be(monkeypatch):
