@@ -6,17 +6,17 @@ Each row is one run of the whole pipeline. Events are compared with the clip's t
 with those of the gate `every`. The scripts (benchmarks/streets.py) hold what a gate could lose:
 
 - a thing that is there from the first frame on: no change ever shows it;
-- one that comes to rest between two key frames: its start is lost, or late by a group of pictures, if only key
-  frames are looked at; a key frame that differs must bring back what lies before it;
+- one that comes to rest between two key frames: its start is lost, or late by a group of pictures, if only
+  key frames are looked at; a key frame that differs must bring back what lies before it;
 - one that is put down from one frame to the next and then changes nothing: a gate that wants motion to last
   never looks;
 - one that stands for less than the dwell: a gate that looks rarely may think that it stood longer;
-- one whose dwell ends shortly before the clip does: a gate that looks again too late confirms too late;
-- B-frames: a probe of key frames must not wait for pictures that come later; groups of 10 s: what was kept must
-  be bounded, and a group may be longer than a dwell; key frames at any distance.
+- one whose dwell ends shortly before the clip does: a gate that looks too late confirms too late;
+- B-frames: a probe of key frames must not wait for pictures that come later; groups of 10 s: what was kept
+  must be bounded, and a group may be longer than a dwell; key frames at any distance.
 
-What moves in and out again between two key frames is lost to `lookback` on purpose: rules of dwell do not need
-it, a rule that counts crossings would need `every`.
+What moves in and out again between two key frames is lost to `lookback` on purpose: rules of dwell do not
+need it, a rule that counts crossings would need `every`.
 """
 
 from __future__ import annotations
