@@ -13,10 +13,8 @@ The supervisor may die. Groups go on without it, each by the plan kept in the cl
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
-import os
 import re
 import socket
 import threading
@@ -31,7 +29,7 @@ from ingest.config import read_camera
 from ingest.fleet.cost import Books
 from ingest.fleet.ray_group import Plan, Terms
 from ingest.fleet.ray_hands import HandOver
-from ingest.fleet.ray_link import NAMESPACE, Notes, free_cpus, nodes
+from ingest.fleet.ray_link import Notes, free_cpus, nodes
 from ingest.fleet.ray_member import Member, new_name
 from ingest.fleet.ray_plan import (
     Node,
@@ -40,6 +38,7 @@ from ingest.fleet.ray_plan import (
     next_move,
     reservation,
 )
+from ingest.fleet.ray_supervise import supervise
 from ingest.fleet.site_file import Changes, SiteFile, changes
 from ingest.fleet.status import CameraState, CameraStatus, OutboxCount, WorkerStatus
 from ingest.fleet.status_server import NoSuchCamera, Refusal
@@ -76,23 +75,11 @@ def fleet_name(site: Site) -> str:
     return f"{readable}-{hashlib.sha256(site.name.encode()).hexdigest()[:6]}"
 
 
-class Supervisorship:
-    """Only one may supervise a fleet: an actor of its process holds the name, and ends with it."""
-
-    def __init__(self, who: str) -> None:
-        self._who = who
-
-    def who(self) -> str:
-        """Give who supervises."""
-        return self._who
-
-
 class RayFleet:
     """Watch the cameras of a site on a cluster. A context manager; also a `status_server.Fleet`.
 
     Args:
         terms: of all groups. cameras: to be watched.
-        gpus: GPUs that each group reserves, a fraction.
         show: takes the Case JSON of every report that the API took; called from one thread.
         site_file: followed while cameras are watched; None: the cameras given and those sent.
     """
@@ -101,11 +88,10 @@ class RayFleet:
         self,
         terms: Terms,
         cameras: Iterable[Camera],
-        gpus: float = 0.0,
         show: Callable[[Json], None] = lambda _: None,
         site_file: SiteFile | None = None,
     ) -> None:
-        self._terms, self._gpus, self._show, self._site_file = terms, gpus, show, site_file
+        self._terms, self._show, self._site_file = terms, show, site_file
         self._notes = Notes(terms.fleet)
         self._wanted = {camera.id: camera for camera in cameras}
         self._sent: dict[str, Camera] = {}
@@ -128,7 +114,7 @@ class RayFleet:
         Raises:
             Failure: another supervises this site, or no group can be opened; the sentence is the node's.
         """
-        self._supervise()
+        self._supervisorship = supervise(self._terms.fleet, self._terms.site.name)
         try:
             self._take_over()
             with self._lock:
@@ -160,27 +146,6 @@ class RayFleet:
         self._notes.drop("terms")
         self._supervisorship = None
 
-    def _supervise(self) -> None:
-        """Become the only supervisor; a former one's name is free a moment after its death."""
-        import ray
-
-        me = f"{socket.gethostname()}:{os.getpid()}"
-        name = f"{self._terms.fleet}-supervisor"
-        until = time.monotonic() + 15
-        while self._supervisorship is None:
-            try:
-                self._supervisorship = (
-                    ray.remote(Supervisorship).options(name=name, namespace=NAMESPACE, num_cpus=0).remote(me)
-                )
-            except ValueError as error:
-                if time.monotonic() > until:
-                    who = _asked(name)
-                    raise Failure(
-                        f"{who} supervises the cameras of '{self._terms.site.name}' on this cluster already; "
-                        "stop it first, or give the site another name."
-                    ) from error
-                time.sleep(1.0)
-
     def _take_over(self) -> None:
         """Keep the groups that a former supervisor left, if they work on the same terms; end others."""
         same = self._notes.get("terms") == self._terms
@@ -188,7 +153,7 @@ class RayFleet:
             plan = self._notes.get(name)
             if not isinstance(plan, Plan):
                 continue
-            member = Member.adopted(name, plan, self._gpus, self._terms, self._notes)
+            member = Member.adopted(name, plan, self._terms, self._notes)
             if member is not None and same:
                 self._members[name] = member
             elif member is not None:
@@ -433,7 +398,7 @@ class RayFleet:
         self._waiting.pop(name)
 
     def _new(self, cpus: float, cameras: Iterable[Camera], node_id: str | None = None) -> Member:
-        member = Member(new_name(self._terms.fleet), cpus, self._gpus, self._terms, self._notes)
+        member = Member(new_name(self._terms.fleet), cpus, self._terms, self._notes)
         member.cameras = {camera.id: camera for camera in cameras}
         member.number = 1
         self._members[member.name] = member
@@ -447,15 +412,6 @@ def _no_room(cost: float, free: float, known: Iterable[Node]) -> str:
         f"no room on the cluster: it would take {reservation(cost):.2f} CPUs, and {free:.2f} of {total:.2f} "
         "are free; add a node, lower fps, or use substreams."
     )
-
-
-def _asked(name: str) -> str:
-    """Ask who supervises; "another process" where nobody says."""
-    import ray
-
-    with contextlib.suppress(Exception):
-        return str(ray.get(ray.get_actor(name, namespace=NAMESPACE).who.remote(), timeout=5))
-    return "another process"
 
 
 def _first_line(text: str) -> str:

@@ -42,6 +42,7 @@ class Terms:
         settings: of every group. models: loaded before the first camera comes.
         data: folder on every node; each uses a part of its own in it.
         api_url, token: of the API, as every node can reach it.
+        gpus: that each group reserves; a share of one, or whole ones.
     """
 
     fleet: str
@@ -51,6 +52,7 @@ class Terms:
     data: str
     api_url: str
     token: str = ""
+    gpus: float = 0.0
     version: str = field(default_factory=lambda: version("kerbwatch"))
 
 
@@ -69,7 +71,7 @@ class Told:
 
     Args:
         life: id of this process' run; another after a restart.
-        node_id: where it runs. data: its node's folder.
+        pid: its process. node_id: where it runs. data: its node's folder.
         number: of the plan that it follows.
         refusal: why it cannot work at all, "" where it can.
         spool: what the node's spool holds, for all groups of the node.
@@ -77,6 +79,7 @@ class Told:
     """
 
     life: str
+    pid: int
     node_id: str
     data: str
     number: int
@@ -176,6 +179,7 @@ class GroupActor:
         self._asked_at = time.monotonic()
         return Told(
             life=self._life,
+            pid=os.getpid(),
             node_id=self._node_id,
             data=str(self._folder),
             number=self._number,

@@ -49,7 +49,8 @@ class HandOver:
                 with self._lock:
                     self._members.pop(target.name, None)
                 target.end()
-                log.warning("they stay: no node has room for %.2f CPUs more", move.cpus)
+                if not self._done.is_set():
+                    log.warning("they stay: no node has room for %.2f CPUs more", move.cpus)
                 return
             for camera_id in move.cameras:
                 if self._done.is_set():

@@ -30,11 +30,11 @@ class Member:
     """One group. `cameras`: by id, what it is to watch; `told`: the last it said; `held`: a hand-over is on.
 
     Args:
-        name: of actor and plan. cpus, gpus: that it reserves.
+        name: of actor and plan. cpus: that it reserves.
         terms: of the fleet. notes: where its plan is kept.
     """
 
-    def __init__(self, name: str, cpus: float, gpus: float, terms: Terms, notes: Notes) -> None:
+    def __init__(self, name: str, cpus: float, terms: Terms, notes: Notes) -> None:
         self.name, self.cpus = name, cpus
         self.cameras: dict[str, Camera] = {}
         self.number = 0
@@ -43,17 +43,17 @@ class Member:
         self.restarts = 0
         self.dead = ""
         self.held = False
-        self._gpus, self._terms, self._notes = gpus, terms, notes
+        self._terms, self._notes = terms, notes
         self._handle: Any = None
         self._asked: Any = None
         self._following: Any = None
 
     @classmethod
-    def adopted(cls, name: str, plan: Plan, gpus: float, terms: Terms, notes: Notes) -> Member | None:
+    def adopted(cls, name: str, plan: Plan, terms: Terms, notes: Notes) -> Member | None:
         """Take over a group that a former supervisor made; None: it is no more."""
         import ray
 
-        member = cls(name, plan.cpus, gpus, terms, notes)
+        member = cls(name, plan.cpus, terms, notes)
         try:
             member._handle = ray.get_actor(name, namespace=NAMESPACE)
         except ValueError:
@@ -79,7 +79,7 @@ class Member:
                 namespace=NAMESPACE,
                 lifetime="detached",
                 num_cpus=self.cpus,
-                num_gpus=self._gpus or None,
+                num_gpus=self._terms.gpus or None,
                 max_restarts=-1,
                 max_concurrency=AT_ONCE,
                 scheduling_strategy=where,

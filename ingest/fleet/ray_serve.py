@@ -80,11 +80,10 @@ def serve_on_ray(
             data=str(data),
             api_url=_as_nodes_see_it(url, cluster.host),
             token=job.api.token,
+            gpus=cluster.gpu_fraction or 0.0,
         )
         followed = SiteFile(fleet.site_file, site) if fleet.site_file else None
-        watched = stack.enter_context(
-            RayFleet(terms, site.cameras, cluster.gpu_fraction or 0.0, show, followed)
-        )
+        watched = stack.enter_context(RayFleet(terms, site.cameras, show, followed))
         read_again_on_hangup(watched)
         status_url = ""
         if fleet.status_port is not None:

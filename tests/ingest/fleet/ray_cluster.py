@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import time
 from pathlib import Path
 
@@ -49,20 +48,21 @@ class Machines:
             info.process.kill()
             info.process.wait()
 
-    def freeze(self, name, stop=True):
-        """Stop a machine's Ray process: to all others it is gone, but its workers run on."""
-        for info in self.nodes[name].all_processes["raylet"]:
-            os.kill(info.process.pid, signal.SIGSTOP if stop else signal.SIGCONT)
+    def drain(self, name):
+        """Announce that a machine leaves, as an autoscaler or a spot market does."""
+        from ray._raylet import GcsClient
+        from ray.core.generated import autoscaler_pb2
 
-    def id_of(self, name):
-        return self.nodes[name].node_id
+        reason = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+        until_ms = int((time.time() + 600) * 1000)
+        accepted, why = GcsClient(address=self.address).drain_node(
+            self.nodes[name].node_id, reason, "the test wants it", until_ms
+        )
+        assert accepted, why
 
     def close(self):
         import ray
 
-        for name in self.nodes:
-            with contextlib.suppress(ProcessLookupError):
-                self.freeze(name, stop=False)
         with contextlib.suppress(Exception):
             ray.shutdown()
         self._cluster.shutdown()
@@ -79,11 +79,13 @@ def terms_of(site, settings, data: Path, api_url):
 
 
 def actors():
-    """Give the processes of the groups that live: name -> pid."""
+    """Give the groups that live: name -> worker."""
     import ray
 
     found = {}
     for name in ray.util.list_named_actors():
+        if name.endswith("-supervisor"):
+            continue
         with contextlib.suppress(Exception):
             told = ray.get(ray.get_actor(name, namespace=NAMESPACE).tell.remote(), timeout=10)
             found[name] = told.status.worker
@@ -92,7 +94,3 @@ def actors():
 
 def node_of(worker):
     return worker.rpartition("@")[2]
-
-
-def pause(seconds):
-    time.sleep(seconds)
