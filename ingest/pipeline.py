@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections import Counter, deque
-from collections.abc import Sequence
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,15 +14,18 @@ from uuid import UUID
 
 from detector.detector import Detector
 from detector.errors import Failure
-from detector.types import Detections
+from detector.letterbox import letterbox
+from detector.types import Detections, Image
 from ingest import tracing
 from ingest.boxes import fractions, ground_contact
 from ingest.classes import event_code
-from ingest.evidence import EvidenceRecorder, EvidenceWriter, Piece
+from ingest.evidence import EvidenceWriter
+from ingest.filing import Filed, Filing
 from ingest.gate import Gate
 from ingest.geotag import locate
 from ingest.known import events_of
 from ingest.outbox import Outbox
+from ingest.recorder import EvidenceRecorder
 from ingest.redact import SCORE_MIN as REDACT_SCORE_MIN
 from ingest.report import Box, CaseReport, EventEnd, EvidenceRef
 from ingest.rules import EventRule, build_rules
@@ -33,11 +37,6 @@ from ingest.types import Event, EventPhase, Frame, Scene
 from ingest.zones import privacy_polygons, without_ignored
 
 log = logging.getLogger(__name__)
-
-RETRY_S = 5.0
-"""Pause between two attempts to put a held event on a full disk."""
-HELD_MAX = 50
-"""Held events (about 2 MB each) from which on a live camera waits for the disk instead of looking further."""
 
 
 @dataclass(slots=True)
@@ -66,16 +65,8 @@ class Parts:
     recorder: EvidenceRecorder
     writer: EvidenceWriter
     outbox: Outbox
-
-
-@dataclass(slots=True)
-class _Held:
-    """An event that could not be written yet, with its pictures in memory."""
-
-    event: Event
-    wh: tuple[int, int]
-    pieces: tuple[Piece, ...]
-    traceparent: str
+    slots: threading.Semaphore | None = None
+    """How many cameras of this process may make evidence at once; None: each may."""
 
 
 def assemble(
@@ -107,11 +98,13 @@ class Pipeline:
     summary: Summary = field(default_factory=Summary)
     stages: StageClock = field(default_factory=StageClock)
     _traces: tracing.FrameTraces = field(init=False)
-    _held: deque[_Held] = field(default_factory=deque)
-    _next_try: float = 0.0
+    _watched: tuple[tuple[float, float, float, float], ...] = field(init=False)
+    _filing: Filing | None = None
+    _attend: Callable[[bool], None] | None = None
 
     def __post_init__(self) -> None:
         self._traces = tracing.FrameTraces(self.stages)
+        self._watched = tuple(zone.shape.bounds for zone in self.parts.camera.zones if zone.events)
 
     def run(self, source: Source) -> Summary:
         """Analyse `source` to its end.
@@ -120,9 +113,17 @@ class Pipeline:
             Failure: the source cannot be read, or (files only) the disk cannot be written: run it again.
         """
         self.live = source.live
-        for frame in source.frames():
-            if self.parts.gate.admit(frame):
-                self.analyse(frame)
+        source.status.stages = self.stages
+        self._attend = lambda unsettled: source.attend(unsettled=unsettled)
+        self.parts.recorder.use(source.tape, self._look)
+        try:
+            for frame in source.frames():
+                if self.parts.gate.admit(frame):
+                    self.analyse(frame)
+        except BaseException:
+            with suppress(Failure):  # what was confirmed before is kept; the first error is the one to tell
+                self._files().finish()
+            raise
         self.finish()
         return self.summary
 
@@ -131,26 +132,61 @@ class Pipeline:
         parts = self.parts
         self._traces.begin(frame)
         self._remember(frame.wh)
-        seen = parts.detector.detect(frame.image, REDACT_SCORE_MIN)  # low: what may be a person is hidden
-        parts.recorder.add(frame, seen)
-        scene = self._scene(frame, seen)
+        seen = self._detect(frame)
+        with self.stages.span("evidence"):
+            parts.recorder.add(frame, seen)
+        with self.stages.span("track"):
+            scene = self._scene(frame, seen)
         self._count(frame)
-        for rule in parts.rules:
-            for event in rule.update(scene):
-                with self._traces.event(event):
-                    self._take(event, frame.wh)
+        with self.stages.span("rules"):
+            events = [event for rule in parts.rules for event in rule.update(scene)]
+        for event in events:
+            with self._traces.event(event):
+                self._take(event, frame.wh)
         self._traces.end()
-        self._retry_held()
+        if self._attend is not None:
+            self._attend(self._unsettled(frame.wh))
 
     def finish(self) -> None:
-        """Say what had left when the source ended, and write what is held."""
+        """Say what had left when the source ended, and wait until all is written.
+
+        Raises:
+            Failure: something could not be.
+        """
         if self.summary.last_at is not None:
             for rule in self.parts.rules:
                 for event in rule.finish(self.summary.last_at):
-                    self._keep_end(event, ())
-        while self._held:
-            self._write(self._held[0])
-            self._held.popleft()
+                    self._files().put(Filed(event, (0, 0), None))
+        self._files().finish()
+
+    def _detect(self, frame: Frame) -> Detections:
+        """Find everything, down to low scores: what may be a person is hidden."""
+        detector = self.parts.detector
+        if frame.picture is None:
+            canvas, lies = letterbox(frame.image, detector.spec.side_px, detector.spec.stride_px)
+        else:
+            with self.stages.span("resize"):
+                canvas, lies = frame.picture.canvas(detector.spec.side_px, detector.spec.stride_px)
+        return detector.detect_canvas(canvas, lies, REDACT_SCORE_MIN, clock=self.stages.add)
+
+    def _look(self, image: Image) -> Detections:
+        """Look at a picture for evidence that was not analysed."""
+        return self.parts.detector.detect(image, REDACT_SCORE_MIN)
+
+    def _unsettled(self, wh: tuple[int, int]) -> bool:
+        """Say whether anything in or beside a watched zone moves, has just come, or is missed."""
+        for box in self.parts.tracker.unsettled():
+            x0, y0, x1, y1 = fractions(box, wh)
+            for left, top, right, bottom in self._watched:
+                if x0 <= right and x1 >= left and y0 <= bottom and y1 >= top:
+                    return True
+        return False
+
+    def _files(self) -> Filing:
+        if self._filing is None:
+            name = f"evidence {self.parts.camera.id}"
+            self._filing = Filing(self._write, live=self.live, name=name, slots=self.parts.slots)
+        return self._filing
 
     def _remember(self, wh: tuple[int, int]) -> None:
         known, self.known = list(events_of(self.known, wh)), ()
@@ -170,49 +206,30 @@ class Pipeline:
         self.summary.last_at = frame.at
 
     def _take(self, event: Event, wh: tuple[int, int]) -> None:
-        with tracing.step("capture"):
-            pieces = self.parts.recorder.capture(event)
+        with tracing.step("capture"), self.stages.span("evidence"):
+            capture = self.parts.recorder.prepare(event)
         log.info("%s: %s %s in %s", self.parts.camera.id, event.phase, event.kind, event.zone_id)
         if event.phase is EventPhase.PRE_ALARM:
             self.summary.pre_alarms += 1
             return
-        held = _Held(event, wh, pieces, tracing.carried())
-        if self._held:  # order is kept: an end must not overtake its report
-            self._held.append(held)
-            return
-        try:
-            self._write(held)
-        except Failure:
-            if not self.live:
-                raise
-            self._held.append(held)
+        self._files().put(Filed(event, wh, capture, tracing.carried()))
 
-    def _retry_held(self) -> None:
-        """Try the held events again, in order; with too many of them, wait for the disk."""
-        while self._held and (time.monotonic() >= self._next_try or len(self._held) >= HELD_MAX):
-            try:
-                self._write(self._held[0])
-                self._held.popleft()
-            except Failure as failure:
-                log.warning("%s (%d events wait)", failure, len(self._held))
-                self._next_try = time.monotonic() + RETRY_S
-                if len(self._held) >= HELD_MAX:
-                    time.sleep(RETRY_S)
+    # -- in the thread of `ingest.filing` --
 
-    def _write(self, held: _Held) -> None:
+    def _write(self, filed: Filed) -> None:
         """Put one event's evidence and report where a crash cannot take them."""
-        with tracing.continued(held.traceparent, "evidence"):
-            refs = self.parts.writer.put_all(held.pieces)
-        with tracing.continued(held.traceparent, "outbox"):
-            self._keep(held, refs)
+        with tracing.continued(filed.traceparent, "evidence"):
+            refs = self.parts.writer.put_all(filed.pieces)
+        with tracing.continued(filed.traceparent, "outbox"):
+            self._keep(filed, refs)
 
-    def _keep(self, held: _Held, refs: tuple[EvidenceRef, ...]) -> None:
-        if held.event.phase is EventPhase.ENDED:
-            self._keep_end(held.event, refs)
+    def _keep(self, filed: Filed, refs: tuple[EvidenceRef, ...]) -> None:
+        if filed.event.phase is EventPhase.ENDED:
+            self._keep_end(filed.event, refs)
             return
-        self.parts.outbox.put(report_of(self.parts, held.event, held.wh, refs))
+        self.parts.outbox.put(report_of(self.parts, filed.event, filed.wh, refs))
         self.summary.confirmed += 1
-        self.summary.kinds[held.event.kind.value] += 1
+        self.summary.kinds[filed.event.kind.value] += 1
 
     def _keep_end(self, event: Event, refs: tuple[EvidenceRef, ...]) -> None:
         self.parts.outbox.put_end(

@@ -192,6 +192,10 @@ class Tracker:
         self._things = [thing for thing in self._things if not self._lost(thing, at)]
         return tuple(thing.as_track() for thing in self._things if thing.hits >= 2)
 
+    def unsettled(self) -> tuple[XYXY, ...]:
+        """Give the boxes of what moves, has just come, or stood and was not seen in the last frame."""
+        return tuple(_xyxy(thing.box) for thing in self._things if not thing.rest.resting or thing.missed)
+
     def _match(self, boxes: Detections, rows: npt.NDArray[np.intp], at: datetime, *, sure: bool) -> list[int]:
         """Give boxes to the things not seen yet in this frame; return the rows that nobody took."""
         things = [thing for thing in self._things if thing.missed]

@@ -176,7 +176,10 @@ class Tape:
 
     def holds(self, mark: Mark | None) -> bool:
         """Say whether a picture can be decoded from the tape now."""
-        return self.cut(mark, 0.0) is not None
+        with self._lock:
+            if mark is None or mark[0] != self.stream or not self._groups:
+                return False
+            return self._groups[0].items[0].pts <= mark[1] <= self._newest()
 
     def cut(self, until: Mark | None, length_s: float) -> Cut | None:
         """Give the last `length_s` seconds before a picture, and that picture; less where it holds less.

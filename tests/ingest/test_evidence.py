@@ -17,7 +17,9 @@ import pytest
 from detector.errors import Failure
 from detector.types import Detections
 from ingest.clips import encode_clip
-from ingest.evidence import EvidenceRecorder, EvidenceWriter, Piece, near_of
+from ingest.evidence import EvidenceWriter, Piece
+from ingest.recorder import EvidenceRecorder
+from ingest.stills import near_of
 from ingest.types import Event, EventKind, EventPhase, Frame
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)

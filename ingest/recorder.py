@@ -1,0 +1,318 @@
+"""The recent past of one camera, and the evidence of its events made of it.
+
+Far still, near still and the end of the clip of an event are one and the same frame, the event's own. Public
+pictures are redacted (`ingest.redact`). Privacy zones are black in the originals too: what must not be seen
+is not kept either.
+
+While nothing happens nothing is compressed: a source's packets are kept as they came
+(`ingest.sources.packets`) and decoded when an event needs them. Sources without packets, and streams whose
+key frames are too far apart to be kept, leave a JPEG of every analysed frame instead.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from detector.types import Detections, Image
+from ingest.evidence import MediaType, Piece
+from ingest.film import NEAR_S, Look, Reel, make_clips
+from ingest.redact import Polygon, black_out, redact
+from ingest.report import Role
+from ingest.shots import (
+    KeyShot,
+    Note,
+    Shot,
+    before_of,
+    occupied,
+    resized,
+    shot_of,
+    united,
+    with_persons,
+    with_thing,
+)
+from ingest.sources.packets import Cut, Tape
+from ingest.sources.picture import DecodedPicture
+from ingest.stills import jpeg, near_of, outlined, scaled
+from ingest.types import Event, EventPhase, Frame
+
+PINNED_MAX = 64
+"""Pre-alarms whose "before" picture is kept; most of them come to nothing, and nobody says so."""
+SPARSE_MAX = 96
+"""Pictures kept for "before" ..."""
+SPARSE_BYTES_MAX = 6 << 20
+"""... and their bytes."""
+
+
+class EvidenceRecorder:
+    """The recent past of one camera.
+
+    Feed it every analysed frame with `add`, every event with `capture` (or `prepare`) while its frame is the
+    one fed last. Memory: boxes of the last `clip_s`, a picture per `sparse_s` back to `keep_s` within
+    `SPARSE_MAX` and `SPARSE_BYTES_MAX`, and the last frame; without a tape also a JPEG per frame of the last
+    `clip_s`.
+    """
+
+    def __init__(
+        self,
+        *,
+        privacy: Sequence[Polygon] = (),
+        clip_s: float = 10.0,
+        keep_s: float = 240.0,
+        sparse_s: float = 2.0,
+        fps: float = 5.0,
+    ) -> None:
+        """Take the camera's settings.
+
+        Args:
+            privacy: polygons in fractions of the frame, black in everything that is kept.
+            clip_s: length of the clip.
+            keep_s: how far back "before" may reach: the longest dwell and 30 s.
+            sparse_s: step of the pictures kept for "before".
+            fps: analysed frames per second: how long the clip shows its last picture.
+        """
+        self._privacy = tuple(privacy)
+        self._clip_s, self._clip = clip_s, timedelta(seconds=clip_s)
+        self._keep = timedelta(seconds=keep_s)
+        self._sparse = timedelta(seconds=max(sparse_s, keep_s / SPARSE_MAX))
+        self._fps = fps
+        self._tape: Tape | None = None
+        self._look: Look | None = None
+        self._dense: deque[Shot | Note] = deque()
+        self._old: deque[Shot | KeyShot] = deque(maxlen=SPARSE_MAX)
+        self._old_bytes = 0
+        self._pinned: dict[str, Shot] = {}
+        self._last: tuple[Frame, Detections] | None = None
+        self._original_clip: tuple[int, bytes] = (-1, b"")
+
+    def use(self, tape: Tape | None, look: Look | None) -> None:
+        """Take pictures from a source's tape from now on.
+
+        Args:
+            tape: where the source keeps its packets; None: it keeps none.
+            look: finds people in pictures that were not analysed; None: the boxes around them are used.
+        """
+        self._tape, self._look = tape, look
+
+    def add(self, frame: Frame, detections: Detections) -> None:
+        """Take the next analysed frame.
+
+        Args:
+            frame: with increasing index and time.
+            detections: its boxes at a low threshold (0.1 or less): they say what is redacted.
+        """
+        self._last = (frame, detections)
+        if self._tape is not None and frame.mark is not None and self._tape.holds(frame.mark):
+            note = Note(frame.index, frame.at, frame.mark, detections)
+            self._keep_key(self._tape, note)
+            self._dense.append(note)
+        else:
+            self._dense.append(shot_of(frame.index, frame.at, self._whole(frame), detections))
+        while self._dense and frame.at - self._dense[0].at >= self._clip:
+            self._retire(self._dense.popleft())
+        while self._old and frame.at - self._old[0].at > self._keep:
+            self._drop_oldest()
+
+    def capture(self, event: Event) -> tuple[Piece, ...]:
+        """Give the evidence of an event in its present phase.
+
+        A pre-alarm gives nothing yet but keeps its "before" picture; a confirmed event gives near, far,
+        before, clip, and the sealed far and clip; an ended one gives "after".
+
+        Raises:
+            ValueError: the event's frame is not the one fed last.
+        """
+        return self.prepare(event).make()
+
+    def prepare(self, event: Event) -> Capture:
+        """Hold on to what the evidence of an event is made of; `make` of it may be called in another thread.
+
+        Raises:
+            ValueError: the event's frame is not the one fed last.
+        """
+        if event.phase is EventPhase.PRE_ALARM:
+            self._pin(event)
+            return Capture(event)
+        frame, detections = self._frame_of(event)
+        seen = self._hiding(detections)
+        if event.phase is EventPhase.ENDED:
+            self._pinned.pop(event.event_id, None)
+            return Capture(event, _Material(self, frame, seen))
+        before = self._pin(event)
+        cut = None if self._tape is None else self._tape.cut(frame.mark, self._clip_s - 0.5 / self._fps)
+        reel = Reel(tuple(self._dense), cut, self._fps, self._privacy, self._look)
+        return Capture(event, _Material(self, frame, seen, before, reel))
+
+    def forget(self, event_id: str) -> None:
+        """Let go of the "before" picture of an event that came to nothing."""
+        self._pinned.pop(event_id, None)
+
+    # -- what was --
+
+    def _keep_key(self, tape: Tape, note: Note) -> None:
+        """Keep the key frame at or before a frame, if the last one kept is old enough."""
+        recent = bool(self._old) and note.at - self._old[-1].at < self._sparse
+        cut = None if recent else tape.key_of(note.mark)
+        if cut is None:
+            return
+        key = cut.items[0]
+        at = note.at - timedelta(seconds=float((note.mark[1] - key.pts) * cut.codec.time_base))
+        if self._old and at - self._old[-1].at < self._sparse:
+            return
+        earlier = [one for one in self._dense if one.at <= at][-1:]
+        around = [one for one in [*earlier, note] if abs((one.at - at).total_seconds()) <= NEAR_S]
+        boxes = [resized(one.detections, 1 / one.scale) for one in around or [note]]
+        looked = key.mark == note.mark
+        seen = note.detections if looked else united(boxes)
+        number = note.index if looked else key.number
+        self._old.append(KeyShot(number, at, cut, seen, looked=looked or bool(around)))
+        self._old_bytes += key.size
+        if self._old_bytes > SPARSE_BYTES_MAX:
+            self._thin_out()
+
+    def _thin_out(self) -> None:
+        """Drop every other picture, the newest stays."""
+        kept = list(self._old)[::-1][::2][::-1]
+        self._old = deque(kept, maxlen=SPARSE_MAX)
+        self._old_bytes = sum(_size(one) for one in kept)
+        self._sparse *= 2
+
+    def _drop_oldest(self) -> None:
+        self._old_bytes -= _size(self._old.popleft())
+
+    def _retire(self, one: Shot | Note) -> None:
+        if isinstance(one, Shot) and (not self._old or one.at - self._old[-1].at >= self._sparse):
+            self._old.append(one)
+
+    def _whole(self, frame: Frame) -> Image:
+        """Give a frame's picture without what may not be kept."""
+        return black_out(frame.image.copy(), self._privacy) if self._privacy else frame.image
+
+    def _frame_of(self, event: Event) -> tuple[Frame, Detections]:
+        if self._last is None or self._last[0].index != event.frame_index:
+            last = None if self._last is None else self._last[0].index
+            raise ValueError(f"wanted evidence of frame {event.frame_index}, the frame fed last is {last}")
+        return self._last
+
+    def _hiding(self, detections: Detections) -> Detections:
+        """Add the persons of the two frames before: who is missed in one frame is found in the next."""
+        earlier = list(self._dense)[-3:-1]
+        return with_persons(detections, (resized(one.detections, 1 / one.scale) for one in earlier))
+
+    # -- the picture from before --
+
+    def _pin(self, event: Event) -> Shot:
+        pinned = self._pinned.get(event.event_id)
+        if pinned is None:
+            if not self._dense:
+                raise ValueError("wanted a picture from before the event, no frame was fed yet")
+            if len(self._pinned) >= PINNED_MAX:
+                self._pinned.pop(next(iter(self._pinned)))
+            pinned = self._pinned[event.event_id] = self._before(event)
+        return pinned
+
+    def _before(self, event: Event) -> Shot:
+        """Choose the picture from before the thing came; key frames are nearer at hand than others."""
+        old: list[Shot | KeyShot] = list(self._old)
+        shots: list[Shot | KeyShot] = [one for one in self._dense if isinstance(one, Shot)]
+        keys = [one for one in old if one.at < event.started_at and not occupied(one, event.xyxy)]
+        everything: list[Shot | KeyShot | Note] = sorted([*old, *self._dense], key=lambda one: one.at)
+        candidates = [keys[-1]] if keys and not shots else everything
+        ordered = [before_of(candidates, event), *sorted(everything, key=lambda one: one.at)]
+        return next(shot for shot in map(self._developed, ordered) if shot is not None)
+
+    def _developed(self, one: Shot | KeyShot | Note) -> Shot | None:
+        """Make a picture of what was kept of it; None: it is gone, or cannot be decoded."""
+        if isinstance(one, Shot):
+            return one
+        cut = one.cut if isinstance(one, KeyShot) else self._on_tape(one)
+        pictures = [] if cut is None else [DecodedPicture(picture) for _, picture in cut.pictures()]
+        if not pictures:
+            last = self._last
+            own = last is not None and last[0].index == one.index
+            return shot_of(one.index, one.at, self._whole(last[0]), last[1]) if own and last else None
+        image = pictures[-1].bgr()
+        seen = one.detections
+        if isinstance(one, KeyShot) and not one.looked and self._look is not None:
+            seen = self._look(image)
+        if self._privacy:
+            image = black_out(image.copy(), self._privacy)
+        return shot_of(one.index, one.at, image, seen)
+
+    def _on_tape(self, note: Note) -> Cut | None:
+        return None if self._tape is None else self._tape.cut(note.mark, 0.0)
+
+    # -- the clip --
+
+    def clips_of(self, event: Event, reel: Reel, wh: tuple[int, int]) -> tuple[bytes, bytes]:
+        """Give an event's redacted clip, and the original, which events of one frame share."""
+        missing = self._original_clip[0] != event.frame_index
+        public, original = make_clips(reel, event, 1.0 / self._fps, wh, original=missing)
+        if missing:
+            self._original_clip = event.frame_index, original
+        return public, self._original_clip[1]
+
+    def still_of(self, frame: Frame) -> Image:
+        """Give an event's frame without what may not be kept."""
+        return self._whole(frame)
+
+
+def _size(one: Shot | KeyShot) -> int:
+    return one.cut.items[0].size if isinstance(one, KeyShot) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Material:
+    """What an event's evidence is made of."""
+
+    recorder: EvidenceRecorder
+    frame: Frame
+    seen: Detections
+    before: Shot | None = None
+    reel: Reel | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """Evidence of an event that is still to be made: about a second's work."""
+
+    event: Event
+    material: _Material | None = None
+
+    def make(self) -> tuple[Piece, ...]:
+        """Make it. The captures of one camera are made one after the other."""
+        if self.material is None:
+            return ()
+        frame = self.material.frame
+        image = self.material.recorder.still_of(frame)
+        public = redact(image, with_thing(self.material.seen, self.event))
+        if self.material.before is None or self.material.reel is None:
+            after = outlined(public, self.event.xyxy, thin=True)
+            return (Piece("after", jpeg(after), "image/jpeg", frame.index, frame.at),)
+        return self._confirmed(image, public, self.material.before, self.material.reel, frame)
+
+    def _confirmed(
+        self, image: Image, public: Image, before: Shot, reel: Reel, frame: Frame
+    ) -> tuple[Piece, ...]:
+        place = scaled(self.event.xyxy, before.scale)
+        earlier = outlined(redact(before.image(), before.detections), place, thin=True)
+        recorder = self.material.recorder if self.material else None
+        clip, original = recorder.clips_of(self.event, reel, frame.wh) if recorder else (b"", b"")
+        near = near_of(public, self.event.xyxy)
+        far = outlined(public, self.event.xyxy)
+
+        def piece(
+            role: Role, data: bytes, media_type: MediaType = "image/jpeg", *, sealed: bool = False
+        ) -> Piece:
+            return Piece(role, data, media_type, frame.index, frame.at, sealed)
+
+        return (
+            piece("near", jpeg(near)),
+            piece("far", jpeg(far)),
+            Piece("before", jpeg(earlier), "image/jpeg", before.index, before.at),
+            piece("clip", clip, "video/mp4"),
+            piece("far", jpeg(image), sealed=True),
+            piece("clip", original, "video/mp4", sealed=True),
+        )
