@@ -38,6 +38,7 @@ from ingest.fleet.ray_plan import (
     next_move,
     reservation,
 )
+from ingest.fleet.ray_shares import Shares
 from ingest.fleet.ray_supervise import supervise
 from ingest.fleet.site_file import Changes, SiteFile, changes
 from ingest.fleet.status import CameraState, CameraStatus, OutboxCount, WorkerStatus
@@ -99,6 +100,7 @@ class RayFleet:
         self._members: dict[str, Member] = {}
         self._nodes: list[Node] = []
         self._books = Books()
+        self._shares = Shares()
         self._next_look = self._next_move = 0.0
         self._lock = threading.RLock()
         self._done = threading.Event()
@@ -302,6 +304,7 @@ class RayFleet:
         for member in list(self._members.values()):
             self._look_after(member, now)
         self._place(self._nodes)
+        self._share(now)
         if self._chore is None or self._chore.done():
             self._chore = self._next_chore(now)
 
@@ -316,6 +319,18 @@ class RayFleet:
             return None
         self._next_move = now + MOVE_S
         return self._chores.submit(self._hands.move, move)
+
+    def _share(self, now: float) -> None:
+        """Where a node has too much to do, lower the rates of its cameras fairly."""
+        demands = {
+            name: self._books.demand(name, camera.fps, min(camera.fps_min, camera.fps))
+            for name, camera in self._wanted.items()
+            if self._books.measured(name)
+        }
+        groups = [(member.group(), member.told.life) for member in self._members.values() if member.told]
+        for name, rates in self._shares.decide(self._nodes, groups, demands, now).items():
+            log.info("%s: its node is full, or no longer is: %d rates change", name, len(rates))
+            self._members[name].set_rates(rates)
 
     def _costs(self) -> dict[str, float]:
         """Give what each camera takes in cores: measured, or estimated from those that were."""

@@ -9,7 +9,7 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -173,6 +173,11 @@ class GroupActor:
                 self._group.change(camera)
             self._number = plan.number
             return self._number
+
+    def set_rates(self, fps: Mapping[str, float]) -> None:
+        """Analyse these cameras at these rates, frames per second."""
+        if not self._refusal:
+            self._group.set_rates(fps)
 
     def tell(self) -> Told:
         """Say how the group is doing, and that its supervisor lives."""

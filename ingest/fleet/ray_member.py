@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -166,6 +166,10 @@ class Member:
             log.warning("%s does not follow: %s", self.name, type(error).__name__)
             return False
         return True
+
+    def set_rates(self, fps: Mapping[str, float]) -> None:
+        """Have these cameras analysed at these rates, frames per second; nobody waits for it."""
+        self._handle.set_rates.remote(fps)
 
     def restart(self) -> None:
         """Have Ray start it again: its process hangs."""
