@@ -140,11 +140,17 @@ class Supervisor:
     # -- what people and the status server ask; see `status_server.Fleet` --
 
     def status(self) -> list[WorkerStatus]:
-        """Give every worker, and the cameras that none has under a row of the supervisor's own."""
+        """Give every worker, and the cameras that none has (yet) under a row of the supervisor's own."""
         rows = [slot.shown(self._room(slot)) for slot in self._slots]
+        refused = dict(self._refused)
+        told = {camera.camera_id for row in rows for camera in row.cameras}
         waiting = [
             CameraStatus(camera_id, "", CameraState.REFUSED, sentence, fps_wanted=0.0)
-            for camera_id, sentence in list(self._refused.items())[:SHOWN_MAX]
+            for camera_id, sentence in list(refused.items())[:SHOWN_MAX]
+        ] + [
+            CameraStatus(camera_id, "", CameraState.STARTING, "waits for a worker.", fps_wanted=camera.fps)
+            for camera_id, camera in list(self._wanted.items())
+            if camera_id not in told and camera_id not in refused
         ]
         name = f"{socket.gethostname()}:supervisor"
         return [*rows, WorkerStatus(name, alive=True, cameras=tuple(waiting))] if waiting else rows

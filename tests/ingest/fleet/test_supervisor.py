@@ -54,6 +54,24 @@ def of(supervisor, camera_id):
     return next((found for found in cameras_of(supervisor.status()) if found.camera_id == camera_id), None)
 
 
+def test_a_camera_whose_worker_falls_is_never_missing_from_status(tmp_path, model, api):
+    """From kill -9 to the first frame in the next worker: somebody who asks is told of it."""
+    site = site_of(camera("one", clip(tmp_path / "one.mp4", seconds=600)))
+    with fleet(site, model, tmp_path / "data", api, Size(workers=1)) as supervisor:
+        before = eventually(lambda: (found := of(supervisor, "one")) and found.analysed and found)
+        os.kill(int(before.worker.rpartition(":")[2]), signal.SIGKILL)
+        until, states = time.monotonic() + 60, set()
+        while time.monotonic() < until:
+            found = of(supervisor, "one")
+            assert found is not None
+            states.add(found.state)
+            if found.worker not in {"", before.worker} and found.analysed:
+                break
+            time.sleep(0.01)
+        assert CameraState.STARTING in states
+        assert found.analysed
+
+
 def in_state(supervisor, camera_id, state):
     found = of(supervisor, camera_id)
     return found if found and found.state is state else None
