@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from detector.backends import KINDS, Backend, DirectBackend, Options, open_backend
+from detector.backends.chip import adds_int8_exactly, multiplies_bf16
 from detector.backends.scripted import EVERY_OTHER, ScriptedBackend, scripted_spec
 from detector.detector import Detector
 from detector.errors import Failure
@@ -222,6 +223,43 @@ def test_real_frames_give_the_same_boxes_as_openvino(kind, spec):
             assert strangers(wanted, mine, 0.25) == [], name
             compared += len(wanted)
     assert compared > 20
+
+
+ROUNDED = {"bf16": (0.06, 2.0), "int8": (0.20, 6.0)}
+"""By how much scores, and sides in px beside 3 % of the box, may differ from f32."""
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("precision", list(ROUNDED))
+def test_real_frames_give_nearly_the_same_boxes_in_fewer_bits(precision, spec):
+    if not CLIPS.is_dir():
+        pytest.skip(f"no clips in {CLIPS}")
+    if precision == "bf16" and not multiplies_bf16():
+        pytest.skip("this processor does not multiply bfloat16")
+    if precision == "int8" and not (spec.files_of("openvino", "int8") and adds_int8_exactly()):
+        pytest.skip(f"{spec.ref} has no INT8 file, or this processor does not add INT8 exactly")
+    by_score, by_px = ROUNDED[precision]
+    wanted = alone = 0
+    with (
+        Detector(spec, precision=precision, threads=2) as detector,
+        Detector(spec, precision="f32", threads=2) as standard,
+    ):
+        assert (detector.precision, standard.precision) == (precision, "f32")
+        for _, picture in frames():
+            rounded, exact = detector.detect(picture, 0.25), standard.detect(picture, 0.25)
+            for one, other in ((rounded, exact), (exact, rounded)):
+                for box, score, label in zip(one.xyxy, one.score, one.label, strict=True):
+                    sure = score >= 0.25 + by_score  # nearer to the threshold, the other may lie below it
+                    wanted += sure
+                    alone += sure and not counterpart(box, score, label, other, by_score, by_px)
+    assert wanted > 40
+    assert alone <= 0.02 * wanted, f"{alone} of {wanted} boxes have no counterpart"
+
+
+def counterpart(box, score, label, others, by_score, by_px) -> bool:
+    reach = by_px + 0.03 * float((box[2:] - box[:2]).max())
+    near = (np.abs(others.xyxy - box).max(axis=1) <= reach) & (np.abs(others.score - score) <= by_score)
+    return bool((near & (others.label == label)).any())
 
 
 def made_street() -> np.ndarray:
