@@ -164,7 +164,7 @@ class WatchedCamera:
         for doubt in camera.doubts():
             log.warning("%s: %s", camera.id, doubt)
         detector = around.detector(camera.model)
-        with source_of(camera, around.site) as source:
+        with source_of(camera, around.site, gate=around.gate, fps=self.fps_wanted) as source:
             uplink = around.uplink
             parts = assemble(
                 around.site, camera, detector, open_gate(around.gate), uplink.writer, uplink.outbox
