@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from detector.errors import Failure
+from ingest import tracing
 from ingest.evidence import Piece
 from ingest.recorder import Capture
 from ingest.types import Event
@@ -47,7 +48,8 @@ class Filed:
     def make(self) -> None:
         """Make the evidence, once."""
         if self.capture is not None:
-            self.pieces, self.capture = self.capture.make(), None
+            with tracing.continued(self.traceparent, "make"):
+                self.pieces, self.capture = self.capture.make(), None
 
 
 class Filing:

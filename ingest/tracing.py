@@ -1,7 +1,7 @@
 """Traces of one frame to one case, by OpenTelemetry; nothing is recorded unless somebody collects.
 
     frame -> decode, gate, infer, track, rules
-          -> event -> capture, evidence, outbox -> send -> PUT, POST -> (in the API) accept_report, dispatch
+          -> event -> capture, make, evidence, outbox -> send -> PUT, POST -> accept_report, dispatch
 
 A frame without an event leaves no span and costs nothing: the spans of its stages are made afterwards, from
 the times that the stage clock kept, and only when an event came of it (or for one frame in N: `EVERY_VAR`).

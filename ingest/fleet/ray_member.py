@@ -216,12 +216,14 @@ class Member:
             return self._without(state, sentence)
         if self.refusal or self.dead:
             return self._without(CameraState.FAILED, self.refusal or self.dead)
-        return replace(self.told.status, alive=now - self.heard_at < FRESH_S, restarts=self.restarts)
+        alive = now - self.heard_at < FRESH_S
+        return replace(self.told.status, alive=alive, restarts=self.restarts, place=self.name)
 
     def _without(self, state: CameraState, sentence: str) -> WorkerStatus:
         worker = self.told.status.worker if self.told else self.name
         rows = tuple(CameraStatus(camera_id, worker, state, sentence) for camera_id in self.cameras)
-        return WorkerStatus(worker, alive=state is CameraState.STARTING, cores=self.cpus, cameras=rows)
+        alive = state is CameraState.STARTING
+        return WorkerStatus(worker, alive=alive, cores=self.cpus, cameras=rows, place=self.name)
 
 
 def new_name(fleet: str) -> str:

@@ -99,7 +99,9 @@ def test_one_trace_leads_from_the_frame_to_the_case_and_its_dispatch(run, collec
 
     trace = [(service, span) for service, span in collector.spans if span.trace_id == event.trace_id]
     names = Counter((service, span.name) for service, span in trace)
-    for name in ("frame", "event", "capture", "evidence", "outbox", "send", "POST", "PUT"):
+    of_frame = ("frame", "decode", "infer", "track", "rules")
+    of_event = ("event", "capture", "make", "evidence", "outbox", "send", "POST", "PUT")
+    for name in of_frame + of_event:
         assert names["kerbwatch-ingest", name] >= 1, names
     for name in ("POST /v1/reports", "accept_report", "dispatch"):
         assert names["kerbwatch-api", name] == 1, names
