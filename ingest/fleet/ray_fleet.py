@@ -291,7 +291,7 @@ class RayFleet:
             if told := member.poll(now):
                 live = {name for name, camera in member.cameras.items() if "://" in str(camera.source)}
                 self._books.note(told.status, now, live)
-                yield from told.cases
+                yield from (case for _, case in told.cases)
             if member.dead or member.refusal:
                 self._dissolve(member, _first_line(member.dead or member.refusal))
         if now >= self._next_look:

@@ -75,7 +75,7 @@ class Told:
         number: of the plan that it follows.
         refusal: why it cannot work at all, "" where it can.
         spool: what the node's spool holds, for all groups of the node.
-        cases: Case JSON of reports that the API took since it was last asked.
+        cases: Case JSON of reports that the API took and the asker has not seen, numbered in this life.
     """
 
     life: str
@@ -86,7 +86,7 @@ class Told:
     status: WorkerStatus
     refusal: str = ""
     spool: OutboxCount = field(default_factory=OutboxCount)
-    cases: tuple[Json, ...] = ()
+    cases: tuple[tuple[int, Json], ...] = ()
 
 
 def folder_of(data: str, node: str) -> Path:
@@ -119,7 +119,7 @@ class GroupActor:
         self._worker = f"{name}@{node}"
         self._number = 0
         self._asked_at = time.monotonic()
-        self._cases: deque[Json] = deque(maxlen=CASES_KEPT)
+        self._cases: deque[tuple[int, Json]] = deque(maxlen=CASES_KEPT)
         self._changing = threading.Lock()
         self._done = threading.Event()
         self._refusal = ""
@@ -179,9 +179,16 @@ class GroupActor:
         if not self._refusal:
             self._group.set_rates(fps)
 
-    def tell(self) -> Told:
-        """Say how the group is doing, and that its supervisor lives."""
-        self._asked_at = time.monotonic()
+    def tell(self, life: str = "", seen: int = 0) -> Told:
+        """Say how the group is doing.
+
+        Args:
+            life: in which the supervisor last heard of it, "" for somebody who only looks.
+            seen: number of the last case that it saw in that life; later ones are told, again if need be.
+        """
+        if life:
+            self._asked_at = time.monotonic()
+        seen = seen if life == self._life else 0
         return Told(
             life=self._life,
             pid=os.getpid(),
@@ -191,7 +198,7 @@ class GroupActor:
             status=self._status(),
             refusal=self._refusal,
             spool=OutboxCount() if self._refusal else self._outbox.count(),
-            cases=tuple(self._cases.popleft() for _ in range(len(self._cases))),
+            cases=tuple(row for row in list(self._cases) if row[0] > seen) if life else (),
         )
 
     def _status(self) -> WorkerStatus:
@@ -223,7 +230,7 @@ class GroupActor:
             for report_id, case in self._outbox.receipts():
                 if report_id not in seen:
                     seen.add(report_id)
-                    self._cases.append(case)
+                    self._cases.append((len(seen), case))
 
     def _watch_supervisor(self) -> None:
         import ray

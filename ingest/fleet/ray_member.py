@@ -47,6 +47,7 @@ class Member:
         self._handle: Any = None
         self._asked: Any = None
         self._following: Any = None
+        self._life, self._seen = "nobody's", 0
 
     @classmethod
     def adopted(cls, name: str, plan: Plan, terms: Terms, notes: Notes) -> Member | None:
@@ -123,7 +124,7 @@ class Member:
         """Look, without waiting, for what it told since, and ask again; give it if there is something new."""
         fresh = self._heard(now)
         if self._asked is None and not self.dead:
-            self._asked = self._handle.tell.remote()
+            self._asked = self._handle.tell.remote(self._life, self._seen)
         behind = self.told is not None and not self.refusal and self.told.number != self.number
         if behind and not self.held and not self.dead and self._settled():
             self._following = self._handle.follow.remote(self.plan())
@@ -144,10 +145,12 @@ class Member:
         except RayError as error:  # it is just being started again
             log.debug("%s: %s", self.name, error)
             return None
-        if self.told is not None and told.life != self.told.life:
+        new = told.life != self._life
+        if self.told is not None and new:
             self.restarts += 1
             log.warning("%s was started again (%s)", self.name, told.status.worker)
-        self.told, self.heard_at = told, now
+        self.told, self.heard_at, self._life = told, now, told.life
+        self._seen = max((number for number, _ in told.cases), default=0 if new else self._seen)
         return told
 
     def _settled(self) -> bool:
