@@ -18,6 +18,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from ingest import tracing
 from ingest.client import ApiClient, Refused, TryLater
 from ingest.evidence import EvidenceWriter
 from ingest.outbox import Outbox
@@ -34,14 +35,17 @@ SWEEP_S = 300.0
 """How long a sweep goes on trying."""
 
 
-def send(url: str, token: str, call: str, arguments: dict[str, Any]) -> tuple[str, Any]:
-    """Do one call of `ApiClient` in this process; the body of an upload task.
+def send(
+    url: str, token: str, call: str, arguments: dict[str, Any], traceparent: str = ""
+) -> tuple[str, Any]:
+    """Do one call of `ApiClient` in this process, as a part of its report's trace; the body of a task.
 
     Returns:
         ("done", the API's answer), ("later", (reason, seconds or None, missing hashes)) or
         ("refused", reason).
     """
-    with ApiClient(url, token or None) as client:
+    tracing.configure()
+    with ApiClient(url, token or None) as client, tracing.continued(traceparent, "upload"):
         try:
             return "done", getattr(client, call)(**arguments)
         except TryLater as later:
@@ -92,7 +96,7 @@ class TaskClient(ApiClient):
         import ray
         from ray.exceptions import RayError
 
-        reference = self._task.remote(self.url, self._token, call, arguments)
+        reference = self._task.remote(self.url, self._token, call, arguments, tracing.carried())
         try:
             word, said = ray.get(reference, timeout=ANSWER_S)
         except RayError as error:
@@ -118,6 +122,7 @@ def sweep(data: str, url: str, token: str) -> int:
     """
     if not (Path(data) / "outbox" / "outbox.db").exists():
         return 0
+    tracing.configure()
     with ApiClient(url, token or None) as client, spool(Path(data), client) as outbox:
         outbox.start().flush(SWEEP_S)
         return outbox.underway()

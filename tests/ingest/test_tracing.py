@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import signal
@@ -27,6 +28,12 @@ sdk = pytest.importorskip("opentelemetry.sdk.trace", reason="needs the extra [ot
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor  # noqa: E402
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter  # noqa: E402
 
+EVIDENCE = {
+    "sha256": hashlib.sha256(b"\xff\xd8\xff").hexdigest(),
+    "data": b"\xff\xd8\xff",
+    "media_type": "image/jpeg",
+    "sealed": False,
+}
 AT = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
 
 
@@ -216,6 +223,20 @@ def test_the_place_in_the_trace_survives_kill_9_and_is_told_to_the_api(tmp_path,
     posted = told[-1].split("-")[2]
     assert posted == format(found["POST"].context.span_id, "016x")
     assert found["POST"].attributes["http.response.status_code"] in {200, 201}
+
+
+def test_an_upload_by_a_ray_task_goes_on_with_the_trace(spans):
+    """The body of the task, called as Ray calls it; what it is handed is what the letter carried."""
+    from ingest.fleet.ray_uploads import send
+
+    with tracing.TRACER.start_as_current_span("send"):
+        carried = tracing.carried()
+    with ApiStandIn() as api:
+        answer = send(api.url, "", "put_evidence_bytes", EVIDENCE, carried)
+        assert answer[0] == "done"
+        (told,) = [headers["traceparent"] for headers in api.headers]
+    assert told.split("-")[1] == carried.split("-")[1]
+    assert set(spans()) == {"send", "upload", "PUT"}
 
 
 def test_a_report_put_outside_of_a_trace_brings_no_header(tmp_path, spans):
