@@ -113,7 +113,9 @@ def measure(args: argparse.Namespace) -> int:
     table = [as_json(row, rows, of_truth(truths[row.kind])) for row in rows]
     show(table)
     clips_are = {
-        kind: {key: truths[kind][key] for key in ("street", "seconds", "active_share", "events")}
+        kind: {
+            key: truths[kind][key] for key in ("street", "seconds", "active_share", "moving_share", "events")
+        }
         for kind in truths
     }
     document = result(

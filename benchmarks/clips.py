@@ -339,6 +339,7 @@ def truth(stage: Stage, kind: str) -> dict[str, Any]:
         "seconds": SECONDS,
         "size": list(HD),
         "active_share": round(active_share(stage, kind), 3),
+        "moving_share": round(active_share(stage, kind, 0.2), 3),
         "events": events,
         "acts": acts,
     }

@@ -7,7 +7,7 @@ plate of 640 x 360. Pure but for reading the two clips.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -28,6 +28,8 @@ WH = (640, 360)
 SECONDS = 60.0
 FPS = 25
 DWELL_S = 5.0
+GROUP_S = 2.0
+"""Seconds of a group of pictures in the plain coding."""
 
 Floats = npt.NDArray[np.float32]
 Stop = tuple[float, float, float]
@@ -101,6 +103,8 @@ class Act:
     def moves(self, at_s: float) -> bool:
         """Say whether it moves, comes or goes at that moment."""
         stood = self.stands()
+        if 0 < self.path[0][0] <= at_s < self.path[0][0] + 0.2:
+            return True
         there = self.path[0][0] <= at_s < self.path[-1][0]
         return there and not (stood and stood[0] <= at_s < stood[1])
 
@@ -269,16 +273,17 @@ def _empty(film: Sequence[Image]) -> Image:
     return np.asarray(np.median(np.stack(film[:: max(len(film) // 40, 1)]), axis=0), np.uint8)
 
 
-def active_share(stage: Stage, kind: str) -> float:
-    """Give the share of the fifths of a second in which something in the picture moves, [0, 1]."""
+def active_share(stage: Stage, kind: str, group_s: float = GROUP_S) -> float:
+    """Give the share of the groups of pictures in which something moves, [0, 1].
+
+    Args:
+        stage: the street.
+        kind: of the clip.
+        group_s: seconds of a group; 0.2 gives the share of the analysed frames in which something moves.
+    """
     acts = stage.street.acts(kind)
     if kind == "busy" and not stage.street.traffic:
         return 1.0  # the film itself
-    steps = np.arange(0, SECONDS, 0.2)
-    return float(np.mean([any(act.moves(t) for act in acts) for t in steps]))
-
-
-def play(stage: Stage, kind: str, seconds: float = SECONDS) -> Iterator[Image]:
-    """Give the pictures of a clip at FPS."""
-    for index in range(round(seconds * FPS)):
-        yield stage.picture(kind, index / FPS)
+    steps = max(1, round(group_s / 0.04))
+    moving = [any(act.moves(index / FPS) for act in acts) for index in range(round(SECONDS * FPS))]
+    return float(np.mean([any(moving[at : at + steps]) for at in range(0, len(moving), steps)]))

@@ -147,7 +147,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what decides how the pipeline runs."""
     parser.add_argument("--gate", default=OURS[0], help=f"which frames are analysed (default {OURS[0]})")
-    parser.add_argument("--precision", help="of the detector (default: what the model says for this chip)")
+    parser.add_argument(
+        "--precision", default="auto", help="of the detector (default: auto, as serve takes it)"
+    )
     parser.add_argument(
         "--threads", type=int, default=1, help="of the detector; 1 as in a worker of the fleet"
     )

@@ -60,7 +60,8 @@ def test_a_foot_brakes_into_its_stand_and_is_gone_after_the_last_time():
 
 
 def test_the_streets_are_as_active_as_they_are_called(stage):
-    assert clips.active_share(stage, "typical") == pytest.approx(0.27, abs=0.015)
+    assert clips.active_share(stage, "typical") == pytest.approx(8 / 30)
+    assert clips.active_share(stage, "typical", 0.2) < 0.2
     assert clips.active_share(stage, "busy") >= 0.9
 
 
