@@ -98,9 +98,9 @@ CAMERA: Final[tuple[_Reading[CameraStatus], ...]] = (
     _Reading(
         CounterMetricFamily,
         "kerbwatch_camera_frames_dropped_total",
-        "Frames that were due and not analysed. still: nothing had changed, as intended; late: a newer one "
-        "came before its turn; stale: too old when its turn came; undecodable: damaged; overload: the "
-        "machine was full.",
+        "Frames that were due and not analysed. still: nothing had changed, as intended; late: analysis was "
+        "slower than the camera; overload: decoding was; stale: too old when their turn came; undecodable: "
+        "damaged packets.",
         lambda camera: _by({**dict.fromkeys(DROP_REASONS, 0), **camera.dropped}),
         ("reason",),
     ),
