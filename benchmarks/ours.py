@@ -86,6 +86,19 @@ def cpu_s() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
+class NoEvidence:
+    """A recorder that keeps nothing: what is left is the work that other trackers do too."""
+
+    def use(self, *_: object) -> None:
+        """Take no tape."""
+
+    def add(self, *_: object) -> None:
+        """Keep no frame."""
+
+    def prepare(self, _: Event) -> None:
+        """Make nothing."""
+
+
 def has_substreams() -> bool:
     """Say whether a camera may have a substream for analysis beside its main stream."""
     return "substream" in Camera.model_fields
@@ -118,12 +131,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         analysed: set[int] = set()
         listening: list[Any] = [Listening(rule, collector, analysed) for rule in parts.rules]
         parts.rules = listening
+        if args.no_evidence:
+            nothing: Any = NoEvidence()
+            parts.recorder = nothing
         pipeline = Pipeline(parts)
         with open_clip(camera, site, args.gate) as source:
             summary = pipeline.run(source)
         spent = cpu_s() - cpu
         wall = time.perf_counter() - wall
-        clocks = (source.status.stages, pipeline.stages)
         return {
             "cpu_s": spent,
             "wall_s": wall,
@@ -139,8 +154,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             "precision": detector.precision,
             "batches": {str(k): v for k, v in getattr(detector, "batches", {}).items()},
             "infer_s": getattr(detector, "infer_s", None),
-            "stage_s": {name: s for clock in clocks for name, s in clock.seconds().items()},
-            "stage_n": {name: n for clock in clocks for name, n in clock.counts().items()},
+            "stage_s": pipeline.stages.seconds(),
+            "stage_n": pipeline.stages.counts(),
         }
 
 
@@ -167,6 +182,7 @@ def main() -> None:
     parser.add_argument(
         "--main", type=Path, help="the main stream, opened for evidence; CLIP is its substream"
     )
+    parser.add_argument("--no-evidence", action="store_true", help="stills and clips are not made")
     parser.add_argument("--seconds", type=float, default=60.0, help="length of the clip")
     add_arguments(parser)
     print(json.dumps(run(parser.parse_args())))

@@ -137,7 +137,7 @@ def rows_of(costs, start_s=7.0):
 
 
 def test_the_table_says_what_is_wanted_what_was_measured_and_whether_events_agree():
-    rows = rows_of({"yolo track": [1.0, 1.4, 1.2], "kerbwatch": [0.03]})
+    rows = rows_of({"yolo track": [1.0, 1.4, 1.2], "kerbwatch": [0.03], "kerbwatch, no evidence": [0.02]})
     rows[0].events = [Found("illegal_parking", "road", 9.0, (0.0, 0.0, 9.0, 9.0))]
     table = [cameras_per_core.as_json(row, rows, rows[1].events) for row in rows]
     assert (table[0]["cost"], table[0]["cost_low"], table[0]["cost_high"]) == (1.2, 1.0, 1.4)
@@ -149,6 +149,8 @@ def test_the_table_says_what_is_wanted_what_was_measured_and_whether_events_agre
             "wanted": 35.0,
             "measured": 40.0,
             "met": True,
+            "without_evidence": 60.0,
+            "met_without_evidence": True,
             "events_equal": False,
         }
     ]
