@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from detector.backends import Answer, Backend, GatheringBackend
-from detector.errors import Failure
 from detector.lane import Finish, Pending, Tally, closed
 from detector.types import Detections, FloatArray, Image
 
@@ -123,7 +122,7 @@ class Batcher:
         try:
             raws = self._infer([job.canvas for job in jobs])
         except Exception as error:  # noqa: BLE001 - raised where the boxes are wanted
-            if len(jobs) > 1 and isinstance(error, Failure):
+            if len(jobs) > 1:
                 # One picture, or the memory for so many, may be at fault: the others shall not suffer for it.
                 log.warning("a batch of %d pictures failed and is done one by one: %s", len(jobs), error)
                 for job in jobs:

@@ -75,6 +75,7 @@ class Detector:
             raise WrongUse(f"threads: wanted at least 1, got {threads}.")
         self.spec = spec
         self._precision = ""
+        self._known_limits: dict[float | None, FloatArray] = {}
         if isinstance(backend, str):
             chosen = choose(precision, spec, backend, device=device)
             options = Options(threads, chosen, hint, device)
@@ -239,6 +240,13 @@ class Detector:
         return boxes if inside.all() else boxes.where(inside)
 
     def _limits(self, score_min: ScoreMin) -> FloatArray:
+        if score_min is not None and not isinstance(score_min, int | float):
+            return self._limits_of(score_min)
+        if score_min not in self._known_limits:  # a camera asks for the same with each picture
+            self._known_limits[score_min] = self._limits_of(score_min)
+        return self._known_limits[score_min]
+
+    def _limits_of(self, score_min: ScoreMin) -> FloatArray:
         if isinstance(score_min, int | float):
             table: Mapping[str, float] = dict.fromkeys(self.names, float(score_min))
         else:
