@@ -250,10 +250,12 @@ def families(workers: Sequence[WorkerStatus], spool: OutboxCount | None = None) 
         yield _read("camera", reading, named)
     yield _stages(cameras)
     yield _camera_info(cameras, places)
+    # A supervisor's row, which holds the cameras that no worker has, is no worker: it has no cores.
+    working = [worker for worker in workers if worker.cores or not worker.alive]
     for of_worker in WORKER:
-        yield _read("worker", of_worker, [(places[worker.worker], worker) for worker in workers])
-    yield _batches(workers)
-    yield _worker_info(workers)
+        yield _read("worker", of_worker, [(places[worker.worker], worker) for worker in working])
+    yield _batches(working)
+    yield _worker_info(working)
     yield from _outboxes(workers, spool)
     yield InfoMetricFamily(
         "kerbwatch_build",

@@ -20,6 +20,7 @@ from ingest.fleet.status import CameraState, CameraStatus, OutboxCount, WorkerSt
 EXAMPLE: Final = WorkerStatus(
     "gate-house:0",
     alive=True,
+    cores=1.0,
     model="street@2",
     precision="int8",
     batches={1: 1},

@@ -24,7 +24,7 @@ from ingest.fleet.status import CameraState, CameraStatus, WorkerStatus, cameras
 
 DEFAULT_URL: Final = "http://127.0.0.1:8766"
 TIMEOUT_S: Final = 5.0
-PIPE_WIDTH: Final = 160
+PIPE_WIDTH: Final = 180
 """Columns where the output is no terminal."""
 
 STYLE: Final = {
@@ -39,7 +39,7 @@ STYLE: Final = {
 }
 """Colours, in the order of the table: what is wrong first."""
 RANK: Final = {state: rank for rank, state in enumerate(STYLE)}
-WIDE: Final = 130
+WIDE: Final = 165
 """Columns of a terminal from which on there is room for `DETAILS`."""
 NARROW: Final = 100
 """Columns below which there is room for one number only, or what is wrong could not be read."""
@@ -163,7 +163,12 @@ def screen(
         room = max(2, height - (2 if news else 1) - (len(workers) + 1) - 3)
         room = room if len(cameras) <= room else room - 1
     shown, hidden = cameras[:room], cameras[room:]
-    parts: list[RenderableType] = [head, about_workers, Text(), _cameras_table(shown, before, width)]
+    parts: list[RenderableType] = [
+        head,
+        about_workers,
+        Text(),
+        _cameras_table(shown, before, width, whole=height is None),
+    ]
     if hidden:
         parts.append(Text(f"  and {summary(hidden)}", style="dim"))
     return Group(*parts)
@@ -239,10 +244,10 @@ def _workers_table(workers: Sequence[WorkerStatus]) -> Table:
         table.add_row(
             _said(worker.worker) if worker.alive else _said(f"{worker.worker} does not answer", "bold red"),
             str(len(worker.cameras)),
-            f"{worker.cpu_share:.2f}/{worker.cores:g}",
-            f"{worker.rss_bytes / 1e6:,.0f} MB",
+            f"{worker.cpu_share:.2f}/{worker.cores:g}" if worker.cores else "",
+            f"{worker.rss_bytes / 1e6:,.0f} MB" if worker.rss_bytes else "",
             "" if worker.room is None else str(worker.room),
-            Text(str(worker.restarts), "yellow" if worker.restarts else ""),
+            Text(str(worker.restarts or ""), "yellow"),
             f"{pictures / batches:.1f}" if batches else "",
             Text("") if outbox is None else Text(f"{outbox.pending}", "yellow" if outbox.pending else ""),
             _said(f"{worker.model} {worker.precision}".strip()),
@@ -250,13 +255,16 @@ def _workers_table(workers: Sequence[WorkerStatus]) -> Table:
     return table
 
 
-def _cameras_table(cameras: Sequence[CameraStatus], before: Sequence[WorkerStatus], width: int) -> Table:
+def _cameras_table(
+    cameras: Sequence[CameraStatus], before: Sequence[WorkerStatus], width: int, *, whole: bool
+) -> Table:
+    """Give the table of cameras; `whole`: sentences may take several lines."""
     table = _table("CAMERA", "STATE")
     numbers = ["ANALYSED"] if width < NARROW else ["FPS IN", "ANALYSED", "DROPPED", "AGE"]
     numbers += DETAILS if width >= WIDE else ()
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("WHAT IS WRONG", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column("WHAT IS WRONG", no_wrap=not whole, overflow="fold" if whole else "ellipsis", ratio=1)
     earlier = {camera.camera_id: camera for camera in cameras_of(before)}
     for camera in cameras:
         told = {

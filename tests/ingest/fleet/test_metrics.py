@@ -164,6 +164,13 @@ def test_two_processes_of_one_place_do_not_break_the_scrape():
         assert scraped(*workers)["kerbwatch_worker_up", (("worker", "host/0"),)] == 1
 
 
+def test_cameras_that_no_worker_has_are_told_but_their_row_is_no_worker():
+    refused = replace(CAMERA, camera_id="late-comer", worker="", state=CameraState.REFUSED)
+    samples = scraped(WORKER, WorkerStatus("host:supervisor", alive=True, cameras=(refused,)))
+    assert samples["kerbwatch_camera_state", (("camera", "late-comer"), ("state", "refused"))] == 1
+    assert not [name for name, labels in samples if ("worker", "host:supervisor") in labels]
+
+
 def test_an_outbox_is_told_once_by_whoever_sends():
     silent = replace(WORKER, worker="w1", outbox=None, cameras=())
     samples = scraped(WORKER, silent, spool=lambda: OutboxCount(pending=9))

@@ -94,6 +94,17 @@ def test_hundreds_of_cameras_fit_a_terminal(height, width):
     assert f"and {300 - seen} more, all running" in lines[-1]
 
 
+def test_where_there_is_room_downwards_a_sentence_is_not_cut():
+    fault = (
+        "no room: it would take 1.61 cores, and 0.4 of 0.85 are left beside the 13 cameras that are watched"
+    )
+    one = worker(camera("late-comer", CameraState.REFUSED, fault=fault), camera("cam-1"))
+    cut, whole = shown(one, height=24, width=100), shown(one, width=100)
+    assert sum("…" in line for line in cut) == 1
+    assert "…" not in "".join(whole)
+    assert "are watched" in " ".join(" ".join(whole).split())
+
+
 def test_without_a_height_every_camera_is_there():
     lines = shown(worker(*(camera(f"cam-{n}") for n in range(300))))
     assert sum(line.startswith("cam-") for line in lines) == 300
