@@ -11,8 +11,8 @@ How each gate could lose an event:
   two is seen with its true times. Lost is what begins *and* ends between two key frames and leaves the second
   like the first. What stands for a zone's dwell cannot do so while the dwell is longer than the distance of
   two key frames: a camera with a zone of a shorter dwell, or with key frames more than 3 s apart, is decoded
-  in full. As with `motion`, a change too small to notice is seen at the next forced look, 2 s apart at most
-  (or the distance of two key frames).
+  in full. As with `motion`, a change too small to notice is seen at the next forced look, the key frame
+  nearest to 2 s after the last.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ ROUNDING_S = 0.0015
 """Containers round times to as little as 1 ms; a frame this early still belongs to its slot."""
 FORCE_S = 2.0
 """Longest pause between two analysed frames; the rules take one over 4 s for a camera that was down."""
+UNSETTLED_MAX = timedelta(seconds=4)
+"""Things that do not come to rest are looked at for so long after the last change; then they flicker."""
 THUMBNAIL_WH = (160, 90)
 THINNED_WH = (640, 360)
 STEP = 14
@@ -180,6 +182,10 @@ class Gate(Protocol):
         """Say whether the detector shall see `frame`."""
         ...
 
+    def attend(self, *, unsettled: bool) -> None:
+        """Hear whether something in a watched zone moves, has just come or is missed: skip nothing then."""
+        ...
+
 
 class EveryFrame:
     """Admit all: the source has chosen already."""
@@ -188,9 +194,15 @@ class EveryFrame:
         """Admit."""
         return True
 
+    def attend(self, *, unsettled: bool) -> None:
+        """Skip nothing anyway."""
+
 
 class MotionGate:
     """Admit what differs from the last admitted frame, and one frame every `force_s` in any case.
+
+    While something is unsettled everything is admitted, for up to 4 s after the last change: a thing that has
+    stopped must be seen to stand.
 
     Args:
         share_min: share of thumbnail pixels that must differ, [0, 1].
@@ -203,12 +215,22 @@ class MotionGate:
         self._watch = ChangeWatch(pixels_min=pixels, step=step)
         self._force = timedelta(seconds=force_s)
         self._last_at: datetime | None = None
+        self._changed_at: datetime | None = None
+        self._unsettled = False
+
+    def attend(self, *, unsettled: bool) -> None:
+        """Skip nothing while something moves."""
+        self._unsettled = unsettled
 
     def admit(self, frame: Frame) -> bool:
         """Say whether `frame` differs enough, or enough time has passed."""
         thumbnail = thumbnail_of(frame)
+        changed = self._watch.differs(thumbnail)
+        if changed or self._changed_at is None:
+            self._changed_at = frame.at
+        waiting = self._unsettled and frame.at - self._changed_at < UNSETTLED_MAX
         rested = self._last_at is not None and frame.at - self._last_at < self._force
-        if rested and not self._watch.differs(thumbnail):
+        if rested and not changed and not waiting:
             return False
         self._watch.take(thumbnail)
         self._last_at = frame.at

@@ -118,8 +118,12 @@ class Pipeline:
         self.parts.recorder.use(source.tape, self._look)
         try:
             for frame in source.frames():
-                if self.parts.gate.admit(frame):
+                with self.stages.span("gate"):
+                    admitted = self.parts.gate.admit(frame)
+                if admitted:
                     self.analyse(frame)
+                else:
+                    source.status.dropped["still"] += 1
         except BaseException:
             with suppress(Failure):  # what was confirmed before is kept; the first error is the one to tell
                 self._files().finish()
@@ -144,8 +148,10 @@ class Pipeline:
             with self._traces.event(event):
                 self._take(event, frame.wh)
         self._traces.end()
+        unsettled = self._unsettled(frame.wh)
+        parts.gate.attend(unsettled=unsettled)
         if self._attend is not None:
-            self._attend(self._unsettled(frame.wh))
+            self._attend(unsettled)
 
     def finish(self) -> None:
         """Say what had left when the source ended, and wait until all is written.

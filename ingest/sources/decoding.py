@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import av.error
 from av.video.frame import VideoFrame
 
-from ingest.gate import FORCE_S, ChangeWatch, Rate, Thumbnail, shrunk
+from ingest.gate import FORCE_S, UNSETTLED_MAX, ChangeWatch, Rate, Thumbnail, shrunk
 from ingest.sources import SourceStatus
 from ingest.sources.lookback import Do, LookBack, Mode
 from ingest.sources.packets import Codec, Coded
@@ -18,10 +18,8 @@ from ingest.sources.picture import DecodedPicture
 
 QUIET_S = 1.0
 """Without change for so long, key frames are enough."""
-UNSETTLED_MAX_S = 4.0
-"""Things that are not at rest yet are looked at for so long after the last change; then they flicker."""
 EARLY_S = 0.15
-"""A forced look may come so much early, rather than a key frame late."""
+"""A forced look may come so much early; of two key frames it is the nearer one."""
 PENDING_MAX = 250
 
 
@@ -72,6 +70,7 @@ class Decoding:
         self._not_before_s = -math.inf
         self._counted_s = -math.inf
         self._key_pts: int | None = None
+        self._key_s = self._gap_s = 0.0
         self._open = self._closed = False
         self._given_s = self._changed_s = -math.inf
 
@@ -128,7 +127,8 @@ class Decoding:
         """See whether pictures shown before a key frame come after it: they need the group before."""
         if coded.key:
             self._closed = self._key_pts is not None and not self._open
-            self._key_pts = coded.pts
+            self._gap_s = coded.seconds - self._key_s if self._key_pts is not None else 0.0
+            self._key_pts, self._key_s = coded.pts, coded.seconds
         elif self._key_pts is not None and coded.pts < self._key_pts:
             self._open, self._closed = True, False
 
@@ -163,7 +163,7 @@ class Decoding:
         thumbnail, changed = self._compare(shown.picture)
         if changed:
             self._changed_s = coded.seconds
-        waiting = self.unsettled and coded.seconds - self._changed_s < UNSETTLED_MAX_S
+        waiting = self.unsettled and coded.seconds - self._changed_s < UNSETTLED_MAX.total_seconds()
         if changed or waiting or self._forced(coded):
             yield from self._give(shown, thumbnail)
             return
@@ -187,7 +187,7 @@ class Decoding:
             yield from self._replay(key)
             return
         self.look.unchanged()
-        look_at = self._forced(key) and self._take_slot(key)
+        look_at = self._forced(key, max(EARLY_S, self._gap_s / 2)) and self._take_slot(key)
         self._count_passed("still", key, given=look_at)
         if look_at:
             yield from self._give(shown, thumbnail)
@@ -232,8 +232,8 @@ class Decoding:
 
     # -- both --
 
-    def _forced(self, coded: Coded) -> bool:
-        return coded.seconds - self._given_s >= self._force_s - EARLY_S
+    def _forced(self, coded: Coded, early_s: float = EARLY_S) -> bool:
+        return coded.seconds - self._given_s >= self._force_s - early_s
 
     def _compare(self, picture: DecodedPicture) -> tuple[Thumbnail, bool]:
         """Give a picture's thumbnail, and whether it differs from what was analysed last."""
