@@ -151,7 +151,7 @@ class Camera:
     def spoilt(self, pts, data):
         """Give a second's pictures as noise, start codes kept."""
         since = self.arguments.garbage_from
-        if since is not None and pts / SECOND >= since:
+        if since is not None and time.time() - self.arguments.epoch >= since:
             return data[:5] + random.Random(pts).randbytes(max(0, len(data) - 5))
         at = self.arguments.garbage_at
         if at is None or not at <= pts / SECOND < at + 1:
@@ -242,7 +242,9 @@ def main():
     parser.add_argument(
         "--garbage-at", type=float, help="position in s from which a second of pictures is noise"
     )
-    parser.add_argument("--garbage-from", type=float, help="position in s from which all pictures are noise")
+    parser.add_argument(
+        "--garbage-from", type=float, help="seconds after the epoch from which all pictures are noise"
+    )
     parser.add_argument("--user", help="name:password to ask for")
     arguments = parser.parse_args()
     Gst.init(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import threading
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 PER_THREAD_CLOCK = 6
 """Linux' CPUCLOCK_PERTHREAD | CPUCLOCK_SCHED: makes a clock of a thread's number."""
+FILES_MAX = 65536
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
@@ -77,3 +79,11 @@ def usable_cores() -> list[int]:
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
+
+
+def allow_many_files() -> None:
+    """Allow as many open files as the system does: a camera takes a few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, FILES_MAX)
+    if soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,10 @@ START_S = 60.0
 BACKOFF_S = (1.0, 60.0)
 """Pause before the second restart within `RECENT_S`, and the longest; the first comes at once."""
 RECENT_S = 300.0
+CRASHES = frozenset(
+    -number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
+)
+"""Ways to end that a broken decoder or network has; somebody's kill is none."""
 
 
 def shares_of(cores: Sequence[int], workers: int) -> list[tuple[int, ...]]:
@@ -88,6 +93,12 @@ class Slot:
         if quiet_s > (HANG_S if process.ready else START_S):
             return f"has told nothing for {quiet_s:.0f} s and is killed"
         return None
+
+    def crashed(self) -> bool:
+        """Say whether a process that is broken went down by itself: a camera's doing, perhaps."""
+        if self.process is None or self.process.refusal:
+            return False
+        return self.process.alive() or (self.process.exit_code() or 0) in CRASHES
 
     def fall(self, now: float) -> list[Camera]:
         """Kill what is left of the process, plan the next one; give the cameras that have no worker now."""

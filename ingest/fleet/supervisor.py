@@ -8,7 +8,6 @@ supervisor, for all its workers: they end with it.
 from __future__ import annotations
 
 import logging
-import resource
 import socket
 import statistics
 import threading
@@ -22,15 +21,17 @@ from detector.errors import Failure
 from ingest.config import read_camera
 from ingest.fleet.claims import Claims
 from ingest.fleet.cost import Books, load_of, no_room, room_for
-from ingest.fleet.cpu import memory_left_bytes, usable_cores
+from ingest.fleet.cpu import allow_many_files, memory_left_bytes, usable_cores
 from ingest.fleet.fair import LOWER_BY, Demand
 from ingest.fleet.guard import outliers
 from ingest.fleet.orders import Open, Rates
 from ingest.fleet.placement import Place, Placed, place
-from ingest.fleet.site_file import Changes, SiteFile, changes
+from ingest.fleet.roster import Roster
+from ingest.fleet.site_file import Changes, SiteFile
 from ingest.fleet.slots import START_S, Slot, shares_of
 from ingest.fleet.status import CameraState, CameraStatus, WorkerStatus
 from ingest.fleet.status_server import NoSuchCamera, Refusal
+from ingest.fleet.suspects import Suspects
 from ingest.site import Camera
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,6 @@ SHOWN_MAX = 200
 """Refused cameras named in status; the others are counted in the log's sentence."""
 NAMED_MAX = 5
 """More refusals at once than this are one sentence."""
-FILES_MAX = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,8 @@ class Supervisor:
         self._site = order.site
         self._claims = claims
         claims.lost = self._on_lost
-        self._site_file = site_file
+        self._roster = Roster(order.site, site_file)
+        self._suspects = Suspects()
         self._books = Books()
         cameras = order.site.cameras
         cores = usable_cores()
@@ -92,9 +93,6 @@ class Supervisor:
             )
             for number, share in enumerate(shares_of(cores, workers))
         ]
-        self._wanted = {camera.id: camera for camera in cameras}
-        self._sent: dict[str, Camera] = {}
-        self._deleted: dict[str, Camera] = {}
         self._where: dict[str, Slot] = {}
         self._refused: dict[str, str] = {}
         self._told: set[str] = set()
@@ -113,7 +111,7 @@ class Supervisor:
         Raises:
             WrongUse, Failure: a worker cannot be opened: a model is missing, a backend not installed.
         """
-        _many_files()
+        allow_many_files()
         try:
             for process in [slot.start() for slot in self._slots]:
                 process.wait_ready(START_S)
@@ -149,7 +147,7 @@ class Supervisor:
             for camera_id, sentence in list(refused.items())[:SHOWN_MAX]
         ] + [
             CameraStatus(camera_id, "", CameraState.STARTING, "waits for a worker.", fps_wanted=camera.fps)
-            for camera_id, camera in list(self._wanted.items())
+            for camera_id, camera in list(self._roster.wanted.items())
             if camera_id not in told and camera_id not in refused
         ]
         name = f"{socket.gethostname()}:supervisor"
@@ -163,29 +161,24 @@ class Supervisor:
         """
         camera = read_camera(table, self._site)
         with self._lock:
-            if camera.id in self._wanted:
-                self._apply(Changes(changed=(camera,) if self._wanted[camera.id] != camera else ()))
-            else:
-                placed = self._place([camera])
-                if camera.id in placed.refused:
-                    raise Refusal(f"camera '{camera.id}' is refused: {placed.refused[camera.id]}.")
-                self._wanted[camera.id] = camera
-            self._sent[camera.id] = camera
-            self._deleted.pop(camera.id, None)
+            known = camera.id in self._roster.wanted
+            if not known and (sentence := self._place([camera]).refused.get(camera.id)):
+                raise Refusal(f"camera '{camera.id}' is refused: {sentence.rstrip('.')}.")
+            todo = self._roster.send(camera)
+            if known:
+                self._apply(todo)
 
     def remove(self, camera_id: str) -> None:
         """Watch a camera no more, until the site file changes it. Raises: NoSuchCamera."""
         with self._lock:
-            if camera_id not in self._wanted:
+            if camera_id not in self._roster.wanted:
                 raise NoSuchCamera(f"there is no camera '{camera_id}'.")
-            self._deleted[camera_id] = self._wanted[camera_id]
-            self._sent.pop(camera_id, None)
-            self._apply(Changes(removed=(camera_id,)))
+            self._apply(self._roster.delete(camera_id))
 
     def read_site_again(self) -> None:
         """Read the site file at once; may be called by a signal handler."""
-        if self._site_file:
-            self._site_file.ask()
+        if self._roster.site_file:
+            self._roster.site_file.ask()
 
     def _on_lost(self, camera_id: str, sentence: str) -> None:
         """Stop watching a camera because another has its lease now."""
@@ -210,7 +203,7 @@ class Supervisor:
         """Look after everything once."""
         self._keep_workers(now)
         self._note()
-        self._follow()
+        self._apply(self._roster.follow())
         for slot in self._slots:
             if slot.ready:
                 self._balance(slot, now)
@@ -228,6 +221,8 @@ class Supervisor:
         for slot in self._slots:
             if why := slot.broken():
                 pid = slot.process.pid if slot.process else 0
+                if slot.crashed():
+                    self._suspects.fell(set(slot.cameras), now)
                 orphans = slot.fall(now)
                 log.error("worker %d %s; its %d cameras get another", pid, why, len(orphans))
                 for camera in orphans:
@@ -264,34 +259,21 @@ class Supervisor:
 
     # -- what is wanted --
 
-    def _follow(self) -> None:
-        site = self._site_file.poll() if self._site_file else None
-        if site is None:
-            return
-        kept = {camera.id: camera for camera in site.cameras if self._deleted.get(camera.id) != camera}
-        todo = changes(self._wanted, {**kept, **self._sent})
-        log.info(
-            "site file read again: %d cameras added, %d changed, %d removed",
-            len(todo.added),
-            len(todo.changed),
-            len(todo.removed),
-        )
-        self._apply(todo)
-
     def _apply(self, todo: Changes) -> None:
         for camera_id in todo.removed:
             self._drop(camera_id)
-            self._wanted.pop(camera_id, None)
             self._refused.pop(camera_id, None)
+            self._suspects.forget(camera_id)
             self._claims.give_up([camera_id])
         for camera in (*todo.changed, *todo.added):
-            self._wanted[camera.id] = camera
+            self._suspects.forget(camera.id)
             self._ended.discard(camera.id)
             self._books.forget(camera.id)
             if camera.id in self._where:
                 self._where[camera.id].watch([camera])
                 self._since[camera.id] = time.monotonic()
-        self._next_try = 0.0
+        if todo:
+            self._next_try = 0.0
 
     def _drop(self, camera_id: str) -> None:
         """Take a camera away from its worker."""
@@ -305,7 +287,7 @@ class Supervisor:
     # -- who is taken in --
 
     def _live(self, camera_id: str) -> bool:
-        camera = self._wanted.get(camera_id)
+        camera = self._roster.wanted.get(camera_id)
         return camera is not None and "://" in (camera.source or "")
 
     def _demand(self, camera: Camera) -> Demand:
@@ -321,14 +303,16 @@ class Supervisor:
         for name in [name for name, at in self._evicted.items() if now - at > ESTIMATE_AGAIN_S]:
             del self._evicted[name]
             self._books.forget(name)
-        waiting = [
-            camera
-            for name, camera in self._wanted.items()
-            if name not in self._where and name not in self._leaving
-        ]
-        if waiting:
-            placed = self._place(waiting)
-            self._tell_refused(placed.refused)
+        waiting, refused = [], {}
+        for name, camera in self._roster.wanted.items():
+            if name in self._where or name in self._leaving:
+                continue
+            if sentence := self._suspects.held_back(name, now):
+                refused[name] = sentence
+            elif self._suspects.may_start(name, now):
+                waiting.append(camera)
+        if waiting or refused:
+            self._tell_refused({**refused, **(self._place(waiting).refused if waiting else {})})
 
     def _place(self, cameras: list[Camera]) -> Placed:
         """Take in what fits and is free; keep the sentences of the others."""
@@ -350,7 +334,7 @@ class Supervisor:
 
     def _tell_refused(self, refused: Mapping[str, str]) -> None:
         """Log new refusals, each in a sentence or all in one."""
-        self._refused |= {name: sentence for name, sentence in refused.items() if name in self._wanted}
+        self._refused |= {name: sentence for name, sentence in refused.items() if name in self._roster.wanted}
         new = [name for name in refused if name not in self._told]
         self._told |= set(new)
         if len(new) <= NAMED_MAX:
@@ -360,7 +344,7 @@ class Supervisor:
         log.warning(
             "%d of %d cameras are refused, from '%s' on: %s; they are tried again, and %d are watched",
             len(refused),
-            len(self._wanted),
+            len(self._roster.wanted),
             new[0],
             refused[new[0]].rstrip("."),
             len(self._where),
@@ -452,11 +436,3 @@ def _opened(order: Open, cores: tuple[int, ...], models: tuple[str, ...]) -> Ope
 def _range(values: Iterable[float]) -> str:
     found = sorted(values)
     return f"{found[0]:.2g} to {found[-1]:.2g} analysed frames a second"
-
-
-def _many_files() -> None:
-    """Allow as many open files as the system does: a camera takes a few."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, FILES_MAX)
-    if soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -73,7 +73,7 @@ def test_a_frozen_a_nonsensical_and_a_corrupt_camera_are_named_and_the_others_do
     with (
         RtspServer(clip, "--loop") as good,
         RtspServer(clip, "--loop") as frozen,
-        RtspServer(clip, "--loop", "--garbage-from", 12) as corrupt,
+        RtspServer(clip, "--loop", "--garbage-from", 20) as corrupt,
         Nonsense() as nonsense,
     ):
         sources = {
