@@ -87,6 +87,7 @@ class EmbeddedApi:
             if self._closing.wait(0.2):
                 return
             log.warning("the API ended with code %s; starting it again", self._process.returncode)
+            _let_go(self._process)
             try:
                 self._process, _ = self._start(port)
             except Failure as failure:
@@ -102,6 +103,7 @@ class EmbeddedApi:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        _let_go(self._process)
 
     def __enter__(self) -> Self:
         return self
@@ -112,9 +114,18 @@ class EmbeddedApi:
         self.close()
 
 
+def _let_go(process: subprocess.Popen[str]) -> None:
+    """Close our ends of an ended server's pipes; that of its log is closed by who reads it."""
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()
+
+
 def _relay(stream: IO[str] | None, kept: list[str]) -> None:
     """Pass the server's log on and keep its last lines for the error sentence."""
     for line in stream or ():
         kept.append(line)
         del kept[:-20]
         sys.stderr.write(line)
+    if stream is not None:
+        stream.close()

@@ -24,8 +24,10 @@ log = logging.getLogger(__name__)
 NAMESPACE = "kerbwatch"
 ANSWER_S = 4.0
 """A cluster that does not take a connection for so long is not there."""
-PROBE_S = 8.0
-"""It may take so long to say its version; the first second or two are Ray's own import."""
+IMPORT_S = 60.0
+"""Ray's own import takes a second, and more on a machine that has too much to do."""
+PROBE_S = 6.0
+"""A cluster may then take so long to say its version."""
 
 
 @contextmanager
@@ -110,15 +112,30 @@ def _versions(address: str) -> dict[str, str]:
         Failure: what answers there is no Ray cluster.
     """
     command = [sys.executable, "-m", "ingest.fleet.ray_probe", address]
+    with subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as probe:
+        _line(probe, IMPORT_S)
+        answer = _line(probe, PROBE_S)
+        probe.kill()
     try:
-        done = subprocess.run(command, capture_output=True, timeout=PROBE_S, check=True)  # noqa: S603 - our own module
-        said: dict[str, str] = json.loads(done.stdout)
-    except (subprocess.SubprocessError, ValueError) as error:
+        said: dict[str, str] = json.loads(answer)
+    except ValueError as error:
         raise Failure(
             f"something listens at {address}, but it does not answer as a Ray cluster: is this the port of "
             "the head (6379), not that of its dashboard or clients?"
         ) from error
     return said
+
+
+def _line(probe: subprocess.Popen[str], within_s: float) -> str:
+    """Read a line, or end the process that does not give one in time."""
+    timer = threading.Timer(within_s, probe.kill)
+    timer.start()
+    try:
+        return probe.stdout.readline() if probe.stdout else ""
+    finally:
+        timer.cancel()
 
 
 def _ray_version() -> str:

@@ -2,7 +2,7 @@
 
     python -m ingest.fleet.ray_probe HOST:PORT
 
-Prints `{"ray": "2.60.0", "python": "3.11.9"}`, the versions of the cluster.
+Prints a line once it asks, then `{"ray": "2.60.0", "python": "3.11.9"}`, the versions of the cluster.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ def main() -> int:
     from ray._common.usage import usage_lib
     from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
+    sys.stdout.write("asking\n")
+    sys.stdout.flush()
     said = usage_lib.get_cluster_metadata(GcsClient(address=sys.argv[1])) or {}
     sys.stdout.write(
         json.dumps({"ray": said.get("ray_version"), "python": said.get("python_version")}) + "\n"

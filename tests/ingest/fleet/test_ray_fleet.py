@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ pytest.importorskip("ray", reason="Ray is not installed (extra [ray])")
 from detector.errors import Failure
 from ingest.client import ApiClient, Refused, TryLater
 from ingest.embedded import EmbeddedApi
+from ingest.fleet import ray_link
 from ingest.fleet.group import GroupSettings
 from ingest.fleet.ray_fleet import RayFleet
 from ingest.fleet.ray_link import check_gpu, connected
@@ -184,7 +186,8 @@ def test_a_group_that_hangs_is_made_anew_elsewhere_and_finds_its_cameras_taken_w
         try:
             eventually(lambda: set(watched_on(fleet, *NAMES[:2]).values()) == {"b"}, LONG_S)
         finally:
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):  # its node may have ended it
+                os.kill(pid, signal.SIGCONT)
         assert reported(api) == list(NAMES[:2])
 
 
@@ -277,6 +280,18 @@ def test_what_a_cluster_cannot_do_is_said(tmp_path, machines, street, api, setti
         with RayFleet(terms, cameras), pytest.raises(Failure, match="supervises the cameras of 'Test'"):
             RayFleet(terms, cameras).__enter__()
         assert sorted(actors()) == []
+        pretend_version(ray="2.0.0")
+        with pytest.raises(Failure, match=r"runs Ray 2\.0\.0 on Python .* install the same versions"):
+            ray_link._check(machines.address)
+
+
+def pretend_version(ray):
+    """Have the cluster say that it runs another Ray."""
+    from ray.experimental.internal_kv import _internal_kv_get, _internal_kv_put
+
+    said = json.loads(_internal_kv_get(b"CLUSTER_METADATA", namespace=b"cluster"))
+    changed = json.dumps({**said, "ray_version": ray}).encode()
+    _internal_kv_put(b"CLUSTER_METADATA", changed, overwrite=True, namespace=b"cluster")
 
 
 def test_uploads_are_tasks_and_their_answers_come_back_as_the_api_gave_them(tmp_path, machines):
