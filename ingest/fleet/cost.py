@@ -15,6 +15,8 @@ START_CORES = 0.16
 a prototype (`reference/PERFORMANCE.md`, C = 0.164). It counts only until one camera here was measured."""
 START_FPS = 5.0
 """The rate at which that was measured."""
+WARM_S = 5.0
+"""What it took in the first seconds is passed over: models are compiled, decoders begin."""
 SETTLE_S = 10.0
 """A camera counts as measured after running for so long."""
 MEMORY_S = 30.0
@@ -29,22 +31,24 @@ class Measured:
     Args:
         fixed: cores of its own threads (receiving, decoding, tracking).
         per_frame: CPU seconds of the worker beside that, for each frame it had analysed: inference.
-        seconds: how long it was measured.
+        seconds: how long it was measured; below 0 it is still getting warm.
     """
 
     fixed: float = 0.0
     per_frame: float = 0.0
-    seconds: float = 0.0
+    seconds: float = -WARM_S
     look: tuple[str, int] = ("", 0)
     """Codec and class of size: what makes cameras similar."""
 
     def note(self, fixed: float, per_frame: float | None, past_s: float) -> None:
         """Take what was measured over the last `past_s`; None where no frame was analysed."""
-        weight = past_s / min(MEMORY_S, self.seconds + past_s)
+        self.seconds += past_s
+        if self.seconds <= 0:
+            return
+        weight = min(1.0, past_s / min(MEMORY_S, self.seconds))
         self.fixed += weight * (fixed - self.fixed)
         if per_frame is not None:
             self.per_frame += (weight if self.per_frame else 1.0) * (per_frame - self.per_frame)
-        self.seconds += past_s
 
     def cores(self, fps: float) -> float:
         """Give what it takes at a rate."""
@@ -72,7 +76,8 @@ class Books:
         known = {camera_id: found for camera_id, found in own.items() if found is not None}
         beside = max(0.0, worker.cpu_share - sum(cores for cores, _ in known.values()))
         frames = sum(camera.fps_analysed for camera in worker.cameras)
-        per_frame = beside / frames if frames > 0 else None
+        # What a camera took that has only just come is not known yet, and would count as inference.
+        per_frame = beside / frames if frames > 0 and len(known) == len(worker.cameras) else None
         for camera in worker.cameras:
             measurable = live is None or camera.camera_id in live
             if measurable and camera.state in RUNS and camera.camera_id in known:

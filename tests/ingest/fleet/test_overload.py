@@ -1,0 +1,171 @@
+"""What the supervisor decides from what workers tell, with workers that only tell and listen."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from ingest.fleet.claims import Claims
+from ingest.fleet.group import GroupSettings
+from ingest.fleet.orders import Leave, Open, Rates, Watch
+from ingest.fleet.status import CameraState, CameraStatus, WorkerStatus, cameras_of
+from ingest.fleet.supervisor import PROBATION_S, Size, Supervisor
+from tests.ingest.fleet.sites import camera, site_of
+
+
+class Told:
+    """A worker's process that watches what it is told and tells what it would cost."""
+
+    def __init__(self, number):
+        self.pid, self.ready, self.refusal, self.orders = number, True, None, []
+        self.heard_at = self.started_at = time.monotonic()
+        self.status = None
+        self.watched, self.cpu_s, self.rates = {}, {}, {}
+
+    def tell(self, order):
+        self.orders.append(order)
+        if isinstance(order, Watch):
+            self.watched |= {one.id: one for one in order.cameras}
+        elif isinstance(order, Leave):
+            for name in order.camera_ids:
+                self.watched.pop(name)
+        elif isinstance(order, Rates):
+            self.rates |= order.fps
+
+    def live(self, now, own, per_frame):
+        """Let a second pass in which each camera's threads took `own` cores, and each frame `per_frame` s."""
+        cameras = []
+        for name, one in self.watched.items():
+            took = own[name] if isinstance(own, dict) else own
+            self.cpu_s[name] = self.cpu_s.get(name, 0.0) + took
+            fps = self.rates.get(name, one.fps)
+            cameras.append(
+                CameraStatus(
+                    name,
+                    f"host:{self.pid}",
+                    CameraState.RUNNING,
+                    fps_analysed=fps,
+                    fps_wanted=fps,
+                    cpu_s=self.cpu_s[name],
+                )
+            )
+        frames = sum(one.fps_analysed for one in cameras)
+        fixed = sum(own[name] if isinstance(own, dict) else own for name in self.watched)
+        share = fixed + per_frame * frames
+        self.status = WorkerStatus(f"host:{self.pid}", alive=True, cpu_share=share, cameras=tuple(cameras))
+        self.heard_at = now
+
+    def alive(self):
+        return True
+
+    def exit_code(self):
+        return None
+
+    def quiet_s(self):
+        return 0.0
+
+
+class Machine:
+    """A supervisor over such workers, each of 0.85 cores, and a clock that runs by the second."""
+
+    def __init__(self, tmp_path, cameras, workers=1):
+        order = Open(site_of(*cameras), GroupSettings(sends=False), tmp_path, "http://127.0.0.1:9", "")
+        self.supervisor = Supervisor(order, Size(workers), Claims(None, None))
+        self.workers = [Told(number) for number in range(workers)]
+        for slot, worker in zip(self.supervisor._slots, self.workers, strict=True):
+            slot.process, slot.cap = worker, 0.85
+        self.now = time.monotonic()
+
+    def run(self, seconds, own=0.05, per_frame=0.01):
+        for _ in range(seconds):
+            self.now += 1.0
+            for worker in self.workers:
+                worker.live(self.now, own, per_frame)
+            self.supervisor.tick(self.now)
+
+    def refused(self):
+        rows = cameras_of(self.supervisor.status())
+        return {row.camera_id: row.fault for row in rows if row.state is CameraState.REFUSED}
+
+
+def live_cameras(number, **keys):
+    return [camera(f"cam-{n}", f"rtsp://127.0.0.1:9/{n}", **keys) for n in range(number)]
+
+
+def test_estimates_let_few_in_and_measured_costs_let_in_as_many_as_fit(tmp_path):
+    machine = Machine(tmp_path, live_cameras(12))
+    machine.run(3)
+    assert len(machine.workers[0].watched) == 5  # 0.16 each
+    machine.run(30)  # measured: 0.05 and 5 frames of 0.01 s each: 0.1
+    assert len(machine.workers[0].watched) == 8
+    assert len(machine.refused()) == 4
+    assert "it would take 0.10 cores, and 8 cameras use 0.80 of the 0.85" in machine.refused()["cam-11"]
+
+
+def test_cameras_that_turn_out_too_dear_are_refused_and_the_others_keep_their_rates(tmp_path):
+    machine = Machine(tmp_path, live_cameras(5))
+    machine.run(30, own=0.25)  # 0.3 each: two fit
+    assert len(machine.workers[0].watched) == 2
+    assert len(machine.refused()) == 3
+    assert all(
+        "(as measured)" in said or "it would take 0.30 cores" in said for said in machine.refused().values()
+    )
+    assert machine.workers[0].rates == {}
+
+
+def test_a_flood_is_refused_and_not_the_others(tmp_path):
+    machine = Machine(tmp_path, live_cameras(5))
+    costs = {f"cam-{n}": 0.05 for n in range(5)} | {"cam-2": 0.8}
+    machine.run(40, own=costs)
+    assert set(machine.refused()) == {"cam-2"}
+    assert machine.workers[0].rates == {}
+
+
+def test_when_streets_get_busier_all_rates_fall_to_one_level_and_rise_again(tmp_path):
+    machine = Machine(tmp_path, live_cameras(8, fps_min=2.0))
+    machine.run(int(PROBATION_S) + 60)
+    assert len(machine.workers[0].watched) == 8
+    assert machine.workers[0].rates == {}
+    machine.run(90, per_frame=0.02)  # 0.05 and 0.1 each: 1.2 cores
+    rates = machine.workers[0].rates
+    assert len(set(rates.values())) == 1
+    assert len(machine.workers[0].watched) == 8
+    assert 2.0 <= rates["cam-0"] < 3.5
+    assert 8 * (0.05 + 0.02 * rates["cam-0"]) == pytest.approx(0.85, rel=0.1)
+    machine.run(200)
+    assert machine.workers[0].rates["cam-0"] == 5.0
+
+
+def test_no_rate_falls_below_what_the_camera_declares(tmp_path):
+    machine = Machine(tmp_path, live_cameras(8, fps_min=2.0))
+    machine.run(int(PROBATION_S) + 60)
+    machine.run(90, per_frame=0.2)
+    assert set(machine.workers[0].rates.values()) == {2.0}
+
+
+def test_where_another_worker_has_room_a_camera_moves(tmp_path):
+    machine = Machine(tmp_path, live_cameras(6), workers=2)
+    machine.run(int(PROBATION_S) + 60)
+    one, other = machine.workers
+    assert (len(one.watched), len(other.watched)) == (3, 3)
+    dear = {name: 0.35 if name in one.watched else 0.05 for name in (*one.watched, *other.watched)}
+    machine.run(120, own=dear)
+    assert (len(one.watched), len(other.watched)) == (2, 4)
+    assert set(one.watched) | set(other.watched) == set(dear)
+
+
+def test_a_worker_that_falls_gives_its_cameras_to_the_others_as_far_as_they_have_room(tmp_path):
+    machine = Machine(tmp_path, live_cameras(6), workers=2)
+    machine.run(40)
+    slot = machine.supervisor._slots[0]
+    orphans = slot.cameras.copy()
+    slot.process = None
+    slot.cameras, slot.next_start = {}, machine.now + 1000
+    for name in orphans:
+        del machine.supervisor._where[name]
+    machine.workers = machine.workers[1:]
+    machine.run(10)
+    assert len(machine.workers[0].watched) == 6
+    assert replace(machine.supervisor.status()[0]).alive is False
