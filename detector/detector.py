@@ -20,6 +20,7 @@ from detector.lane import Finish, Lane, Pending
 from detector.letterbox import Letterbox, letterbox, plan
 from detector.nms import suppress
 from detector.precision import Asked, choose
+from detector.preflight import check_words
 from detector.registry import resolve
 from detector.spec import ModelSpec
 from detector.types import Detections, FloatArray, Image
@@ -77,6 +78,7 @@ class Detector:
         self._precision = ""
         self._known_limits: dict[float | None, FloatArray] = {}
         if isinstance(backend, str):
+            check_words(backend, device)
             chosen = choose(precision, spec, backend, device=device)
             options = Options(threads, chosen, hint, device)
             self._backend, self._precision = open_backend(backend, spec, options), chosen

@@ -16,6 +16,7 @@ from types import FrameType
 
 from detector.errors import Failure, WrongUse
 from detector.precision import CHOICES
+from detector.preflight import check_words, preflight
 from ingest.config import load_site
 from ingest.deploy import ApiChoice, Json, table_of
 from ingest.doctor import examine
@@ -92,6 +93,11 @@ def _api_choice(args: argparse.Namespace, dispatch: str, port: int, confirm: Ite
 
 
 def _job(args: argparse.Namespace, api: ApiChoice, data: Path) -> Job:
+    """Put together what the command line said, once it is clear that this machine can do it."""
+    if getattr(args, "fleet", None) == "ray":
+        check_words(args.backend, args.device)  # the GPUs are on other machines
+    else:
+        preflight(args.backend, args.device)
     return Job(
         data=data,
         api=api,

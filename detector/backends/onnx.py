@@ -31,12 +31,9 @@ class OnnxBackend:
             raise WrongUse(
                 f"the backend onnx computes in f32, not {options.precision}; use openvino for that."
             )
-        try:
-            import onnxruntime
-        except ImportError:
-            raise Failure("the backend onnx needs onnxruntime: pip install 'kerbwatch[onnx]'.") from None
+        onnxruntime = import_onnxruntime()
         on_gpu = is_gpu(options.device)
-        providers = _providers(onnxruntime, options.device) if on_gpu else ["CPUExecutionProvider"]
+        providers = [cuda_provider(onnxruntime, options.device)] if on_gpu else ["CPUExecutionProvider"]
         self.batch_max, self.in_flight = (16, 2) if on_gpu else (1, 2)
         path = weights(spec, "onnx")
         settings = onnxruntime.SessionOptions()
@@ -75,8 +72,21 @@ class OnnxBackend:
         """Nothing to do: the session goes with the last reference."""
 
 
-def _providers(onnxruntime: Any, device: str | None) -> list[Any]:
-    """Give CUDA as the only provider.
+def import_onnxruntime() -> Any:
+    """Import ONNX Runtime.
+
+    Raises:
+        Failure: it is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise Failure("the backend onnx needs onnxruntime: pip install 'kerbwatch[onnx]'.") from None
+    return onnxruntime
+
+
+def cuda_provider(onnxruntime: Any, device: str | None) -> tuple[str, dict[str, int]]:
+    """Give the provider that computes on a GPU.
 
     Raises:
         Failure: this ONNX Runtime is built without it.
@@ -84,7 +94,7 @@ def _providers(onnxruntime: Any, device: str | None) -> list[Any]:
     if CUDA not in onnxruntime.get_available_providers():
         why = "this ONNX Runtime is built without CUDA (pip install 'kerbwatch[cuda]' instead of [onnx])"
         raise Failure(NO_GPU.format(device=device, why=why))
-    return [(CUDA, {"device_id": gpu_number(device or "")})]
+    return CUDA, {"device_id": gpu_number(device or "")}
 
 
 def network_input(canvases: Image) -> FloatArray:

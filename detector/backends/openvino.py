@@ -14,8 +14,7 @@ import numpy as np
 
 from detector.backends import Answer, Options, Running, check_rows, check_sizes
 from detector.backends.requests import Requests, output, run
-from detector.device import is_gpu
-from detector.errors import Failure, WrongUse
+from detector.errors import Failure
 from detector.registry import weights
 from detector.spec import ModelSpec, Stored
 from detector.types import FloatArray, Image
@@ -60,13 +59,7 @@ class OpenVinoBackend:
 
         Raises:
             Failure: the file is missing, has another hash, or OpenVINO cannot read it.
-            WrongUse: another device than the CPU is asked for.
         """
-        if is_gpu(options.device):
-            raise WrongUse(
-                f"the backend openvino computes on the CPU, not on {options.device}; "
-                "take --backend ultralytics, tensorrt or onnx for a GPU."
-            )
         self._ov = import_openvino()
         stored: Stored = "int8" if options.precision == "int8" else "f32"
         path = weights(spec, "openvino", "onnx", precision=stored)

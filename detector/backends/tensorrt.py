@@ -14,7 +14,7 @@ from detector.backends import Options, check_rows
 from detector.backends.engines import EngineKey, engine_file
 from detector.backends.torch_lane import Lanes, TorchLane
 from detector.backends.ultralytics import BATCH_MAX, KEPT, LANES, import_torch
-from detector.device import is_gpu, torch_device
+from detector.device import torch_device
 from detector.errors import Failure, WrongUse
 from detector.registry import weights
 from detector.spec import ModelSpec
@@ -36,15 +36,13 @@ class TensorRtBackend:
         Raises:
             Failure: tensorrt, torch, ultralytics or a GPU is not there, the model's file is missing or has
                 another hash, or TensorRT does not take it.
-            WrongUse: a CPU, or another precision than f16 and f32, is asked for.
+            WrongUse: another precision than f16 and f32 is asked for.
         """
         if options.precision not in {"f16", "f32"}:
             raise WrongUse(f"the backend tensorrt computes in f16 or f32, not {options.precision}.")
-        if options.device is not None and not is_gpu(options.device):
-            raise WrongUse("the backend tensorrt computes on a GPU; take another --backend for the CPU.")
         self._torch = torch = import_torch()
         self._device = torch_device(torch, options.device or "cuda")
-        version = _version()
+        version = installed_version()
         path = weights(spec, "onnx")
         key = EngineKey(
             spec.files_of("onnx")[0].sha256,
@@ -105,7 +103,12 @@ class _Engine:
         return self._runtime.forward(planes.contiguous())[0]
 
 
-def _version() -> str:
+def installed_version() -> str:
+    """Give TensorRT's version.
+
+    Raises:
+        Failure: it is not installed.
+    """
     try:
         import tensorrt
     except ImportError:
