@@ -6,7 +6,8 @@
 A frame without an event leaves no span and costs nothing: the spans of its stages are made afterwards, from
 the times that the stage clock kept, and only when an event came of it (or for one frame in N: `EVERY_VAR`).
 A report's place in its trace is kept in the outbox beside it, as a W3C `traceparent`: it survives kill -9,
-may be sent by another process, and travels to the API as a header.
+may be sent by another process, and travels to the API as a header. (Spans wait up to 5 s to be handed over;
+those of a process killed meanwhile are missing, the trace goes on without them.)
 
 Where the usual `OTEL_EXPORTER_OTLP_ENDPOINT` (or `..._TRACES_ENDPOINT`) is set and the extra `[otel]` is
 installed, spans go there by OTLP over HTTP; a program that configures its own SDK first is left alone.
@@ -61,9 +62,8 @@ def configure(environment: Mapping[str, str] = os.environ) -> bool:
     except ImportError:
         log.warning("traces are wanted (OTEL_… is set) but not sent: pip install 'kerbwatch[otel]'.")
         return False
-    provider = TracerProvider(
-        resource=Resource.create({"service.name": environment.get("OTEL_SERVICE_NAME") or SERVICE})
-    )
+    service = environment.get("OTEL_SERVICE_NAME") or SERVICE
+    provider = TracerProvider(resource=Resource.create({"service.name": service, "process.pid": os.getpid()}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
     return True

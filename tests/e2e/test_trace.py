@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from tests.e2e import support
+from tests.e2e.collector import Collector, attributes
 
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs the extra [otel]")
 
@@ -17,52 +16,10 @@ CAR = ("car", 0.9, (40, 40, 120, 100))
 FRAMES = 40
 
 
-class Collector:
-    """Takes OTLP over HTTP; `spans`: (service, span) of all that came."""
-
-    def __init__(self):
-        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
-        self.spans = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if self.headers.get("Content-Encoding") == "gzip":
-                    import gzip
-
-                    body = gzip.decompress(body)
-                for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-                    names = {pair.key: pair.value.string_value for pair in resource.resource.attributes}
-                    for scope in resource.scope_spans:
-                        outer.spans += [(names["service.name"], span) for span in scope.spans]
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
-
-
 @pytest.fixture
 def collector() -> Iterator[Collector]:
     with Collector() as collector:
         yield collector
-
-
-def attributes(span):
-    return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in span.attributes}
 
 
 @pytest.fixture
@@ -98,7 +55,7 @@ def test_one_trace_leads_from_the_frame_to_the_case_and_its_dispatch(run, collec
     assert attributes(event)["kerbwatch.report_id"] == case["report_id"]
 
     trace = [(service, span) for service, span in collector.spans if span.trace_id == event.trace_id]
-    names = Counter((service, span.name) for service, span in trace)
+    names = Counter((where.service, span.name) for where, span in trace)
     of_frame = ("frame", "decode", "infer", "track", "rules")
     of_event = ("event", "capture", "make", "evidence", "outbox", "send", "POST", "PUT")
     for name in of_frame + of_event:
