@@ -61,6 +61,15 @@ class Nonsense:
         self._socket.close()
 
 
+def rate_of(serving, camera_id, seconds=15.0):
+    """Give a camera's analysed frames per second of its own time, over some seconds."""
+    since = serving.camera(camera_id, lambda camera: camera.analysed > 0)
+    until = serving.camera(
+        camera_id, lambda camera: (camera.last_frame_at - since.last_frame_at).total_seconds() > seconds
+    )
+    return (until.analysed - since.analysed) / (until.last_frame_at - since.last_frame_at).total_seconds()
+
+
 def worker_pids(serving):
     return [int(row.worker.rpartition(":")[2]) for row in serving.workers() if row.cores]
 
@@ -69,8 +78,10 @@ def worker_pids(serving):
 @pytest.mark.rtsp
 @pytest.mark.timeout(300)
 def test_a_frozen_a_nonsensical_and_a_corrupt_camera_are_named_and_the_others_do_not_notice(tmp_path, model):
-    clip = support.write_clip(tmp_path / "clip.mp4", 100, fps=10)
+    clip = support.write_clip(tmp_path / "clip.mp4", 250, fps=25)
+    fast = support.write_clip(tmp_path / "fast.mp4", 600, fps=60)
     with (
+        RtspServer(fast, "--loop") as flood,
         RtspServer(clip, "--loop") as good,
         RtspServer(clip, "--loop") as frozen,
         RtspServer(clip, "--loop", "--garbage-from", 20) as corrupt,
@@ -81,13 +92,16 @@ def test_a_frozen_a_nonsensical_and_a_corrupt_camera_are_named_and_the_others_do
             "frozen": frozen.url,
             "corrupt": corrupt.url,
             "nonsense": nonsense.url,
+            "flood": flood.url,
             "absent": "rtsp://127.0.0.1:9/live",
         }
         site = write_site(tmp_path / "site.toml", sources)
         with Serving(tmp_path, site, "--gate", "every", "--workers", 1, model=model) as serving:
             for name in ("good", "frozen"):
                 serving.camera(name, lambda camera: camera.state is S.RUNNING and camera.analysed > 10)
-            before = serving.camera("good", lambda camera: camera.fps_analysed > 0)
+            before = rate_of(serving, "good")
+            told = serving.camera("flood", lambda camera: camera.fault)
+            assert "sends 6" in told.fault or "sends 5" in told.fault
             os.kill(frozen.process.pid, signal.SIGSTOP)
             began = time.monotonic()
             silent = serving.camera("frozen", lambda camera: camera.state is S.SILENT, NAMED_WITHIN_S)
@@ -99,11 +113,10 @@ def test_a_frozen_a_nonsensical_and_a_corrupt_camera_are_named_and_the_others_do
             assert told.state in {S.RECONNECTING, S.FAILED}
             told = serving.camera("corrupt", lambda camera: camera.fault, NAMED_WITHIN_S)
             assert "cannot be decoded" in told.fault or "no picture for" in told.fault
-            time.sleep(5)
-            after = serving.cameras()["good"]
-            assert after.state is S.RUNNING
-            assert after.fault == ""
-            assert after.dropped.get("late", 0) == before.dropped.get("late", 0)
+            # Whatever else the machine does, one of three looks finds the good camera's rate as it was.
+            assert any(abs(rate_of(serving, "good") / before - 1) < 0.01 for _ in range(3))
+            good_now = serving.cameras()["good"]
+            assert (good_now.state, good_now.fault) == (S.RUNNING, "")
             os.kill(frozen.process.pid, signal.SIGCONT)
             serving.camera("frozen", lambda camera: camera.state is S.RUNNING and camera.fps_analysed > 0, 90)
             assert serving.stop() == 0
