@@ -247,6 +247,7 @@ class RtspSource(SourceBase):
         options = {
             "rtsp_transport": "tcp",
             "allowed_media_types": "video",
+            "fpsprobesize": "0",  # the rate is not asked for: a second less until the first picture
             "timeout": str(int(settings.read_timeout_s * 1_000_000)),
         }
         timeout = (settings.open_timeout_s, settings.read_timeout_s)
