@@ -16,6 +16,7 @@ from detector.errors import Failure
 from ingest.sources import SourceSettings, open_source
 from ingest.sources.rtsp import RtspSource, masked
 from ingest.types import Frame
+from tests.ingest import streets
 from tests.rtsp_server import RtspServer
 from tests.videos import make_video, regular
 
@@ -206,3 +207,40 @@ def test_pause_grows_and_is_capped() -> None:
     assert pauses[0] == pytest.approx(0.375, abs=0.05)
     assert pauses[3] == pytest.approx(3.0, abs=0.4)
     assert pauses[9] == pytest.approx(22.5, abs=2)
+
+
+@needs_server
+def test_looks_at_key_frames_only_while_nothing_changes(tmp_path: Path) -> None:
+    """A car comes at 7 s into a still street: the second before is decoded too, with its true times."""
+    car = streets.Thing("car", (60, 40), streets.visit(120, 80, 8.0, 99.0))
+    options = {"g": "25", "bf": "0", "sc_threshold": "0"}
+    clip = streets.render(tmp_path / "a.mp4", [car], 12.0, options=options)
+    settings = SourceSettings(decode="lookback", **FAST)
+    with RtspServer(clip, "--at-end", "hold", epoch=time.time()) as server:
+        with open_source(server.url, "cam", settings=settings) as source:
+            threading.Timer(10.5, source.stop).start()
+            frames, rested = [], False
+            for frame in source.frames():
+                frames.append(frame)
+                rested |= source.status.resting
+        at = positions(frames, server)
+    assert rested
+    assert source.status.dropped["still"] > 5
+    assert source.status.decoded < 0.85 * source.status.frames_in
+    quiet = [position for position in at if 3.5 < position < 5.0]
+    moving = [position for position in at if 6.0 < position < 8.2]
+    assert len(quiet) <= 3
+    assert len(moving) >= 5
+    assert source.tape is not None
+    assert source.tape.holds(frames[-1].mark)
+
+
+@needs_server
+def test_rate_can_be_changed_while_it_runs(clip: Path) -> None:
+    with RtspServer(clip, "--at-end", "hold", epoch=time.time()) as server:
+        with open_source(server.url, "cam", settings=SourceSettings(**FAST)) as source:
+            threading.Timer(2.5, source.set_fps, [1.0]).start()
+            frames = take(source, 5.0)
+        at = positions(frames, server)
+    assert sum(position > 2.8 for position in at) <= 4
+    assert sum(position < 2.4 for position in at) >= 4
