@@ -60,6 +60,8 @@ HANGS_S = 30.0
 """Where there is no other node, its process is started again after so long."""
 PENDING_S = 60.0
 """A group that found no place for so long is broken up into smaller ones, or not made."""
+AGAIN_S = 15.0
+"""Pause before cameras of a group that could not work get another."""
 READY_S = 120.0
 """How long the first group may take to open."""
 SHOWN_MAX = 200
@@ -101,7 +103,7 @@ class RayFleet:
         self._nodes: list[Node] = []
         self._books = Books()
         self._shares = Shares()
-        self._next_look = self._next_move = 0.0
+        self._next_look = self._next_move = self._next_group = 0.0
         self._lock = threading.RLock()
         self._done = threading.Event()
         self._chores = ThreadPoolExecutor(1, thread_name_prefix="hand-over")
@@ -233,7 +235,7 @@ class RayFleet:
                 self._apply(Changes(changed=(camera,)))
                 return
             self._apply(Changes(added=(camera,)))
-            self._place(list(nodes()))
+            self._place(nodes(), ask=False)
             if sentence := self._waiting.get(camera.id):
                 self._sent.pop(camera.id)
                 self._apply(Changes(removed=(camera.id,)))
@@ -372,20 +374,21 @@ class RayFleet:
         self._members.pop(member.name, None)
         self._waiting |= dict.fromkeys(member.cameras, sentence)
         member.end()
-        self._next_look = max(self._next_look, time.monotonic() + LOOK_S)
+        self._next_group = time.monotonic() + AGAIN_S
 
     # -- cameras without a place --
 
-    def _place(self, now_nodes: list[Node]) -> None:
-        """Give waiting cameras a place: with others where there is room, else in new groups."""
-        if not self._waiting:
+    def _place(self, now_nodes: list[Node], *, ask: bool = True) -> None:
+        """Give waiting cameras a place: with others where there is room, else in new groups.
+
+        Args:
+            now_nodes: as they are.
+            ask: make a group that does not fit, where none does.
+        """
+        if not self._waiting or time.monotonic() < self._next_group:
             return
         costs = self._costs()
-        for name in list(self._waiting):
-            groups = [member.group() for member in self._members.values() if not member.held]
-            if (found := group_for(costs[name], groups, costs)) is not None:
-                self._members[found].change(take=[self._wanted[name]])
-                self._waiting.pop(name)
+        self._join(costs)
         free = free_cpus()
         room = [free.get(node.node_id, 0.0) for node in now_nodes if node.usable]
         pending = sum(member.cpus for member in self._members.values() if member.told is None)
@@ -394,10 +397,24 @@ class RayFleet:
             self._new(reservation(sum(costs[name] for name in names)), [self._wanted[n] for n in names])
             for name in names:
                 self._waiting.pop(name)
-        if self._waiting and not formed and not any(member.told is None for member in self._members.values()):
+        if ask and self._waiting and not formed and not pending:
             self._ask_for_room(costs, sum(room), sum(node.cpus for node in now_nodes if node.usable))
         for name in self._waiting:
             self._waiting[name] = _no_room(costs[name], max(0.0, sum(room) - pending), now_nodes)
+
+    def _join(self, costs: dict[str, float]) -> None:
+        """Put waiting cameras into groups that have room."""
+        refused = float("inf")
+        for name in list(self._waiting):
+            if costs[name] >= refused:  # ten thousand that all find no room are not tried one by one
+                continue
+            groups = [member.group() for member in self._members.values() if not member.held]
+            found = group_for(costs[name], groups, costs)
+            if found is None:
+                refused = costs[name]
+                continue
+            self._members[found].change(take=[self._wanted[name]])
+            self._waiting.pop(name)
 
     def _ask_for_room(self, costs: dict[str, float], free: float, total: float) -> None:
         """Make one group that Ray cannot place yet: by such a demand its autoscaler knows what to add."""

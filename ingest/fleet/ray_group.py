@@ -17,6 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 from detector.errors import Failure
+from ingest.client import Refused, TryLater
 from ingest.fleet.group import CameraGroup, GroupSettings
 from ingest.fleet.ray_link import Notes, nodes
 from ingest.fleet.ray_uploads import TaskClient, spool
@@ -29,6 +30,8 @@ Json = dict[str, Any]
 
 ORPHAN_S = 1800.0
 """A group whose supervisor has not asked for its status for so long ends: nobody wants it any more."""
+API_S = 60.0
+"""A camera that is new here waits so long for the API, which knows what was reported; then it is watched."""
 RECEIPTS_S = 0.3
 CASES_KEPT = 1000
 
@@ -169,10 +172,28 @@ class GroupActor:
             for camera_id in self._group.cameras():
                 if camera_id not in wanted:
                     self._group.remove(camera_id)
+            if wanted.difference(self._group.cameras()):
+                self._wait_for_api(min(wanted))
             for camera in plan.cameras:
                 self._group.change(camera)
             self._number = plan.number
             return self._number
+
+    def _wait_for_api(self, camera_id: str) -> None:
+        """Wait a while for an API that is away: only it knows what another node reported of new cameras."""
+        until = time.monotonic() + API_S
+        while not self._done.is_set():
+            try:
+                self._client.open_cases(camera_id)
+            except TryLater as reason:
+                if time.monotonic() > until:
+                    log.warning("what is reported already could not be asked: %s", reason)
+                    return
+                self._done.wait(1.0)
+            except Refused:
+                return
+            else:
+                return
 
     def set_rates(self, fps: Mapping[str, float]) -> None:
         """Analyse these cameras at these rates, frames per second."""

@@ -10,6 +10,9 @@ letter leaves within a tenth of a second, but everything since the API went away
 then run elsewhere and ask the API what is known. A thing still there that the API does not know is reported
 again, once it has stood for its time again; one that has left meanwhile is lost with the disk. A node that
 lives on keeps its spool, and `sweep` empties it even if no group works there any more.
+
+Two cases for one thing can come of one combination only: the API cannot be asked for a minute while a camera
+begins on another node. It is then watched all the same.
 """
 
 from __future__ import annotations
