@@ -43,6 +43,7 @@ ADVICE = {
     "timezone": 'write for example timezone = "Asia/Shanghai"',
     "score_min": "give a score between 0 and 1 per class",
     "source": "give a file, a folder or an rtsp:// address",
+    "evidence_source": "give the rtsp:// address of the camera's main stream",
     "name": "give the site a name",
     "city": 'write the code of the city in quotes, like "320400"',
     "camera": "add a [[camera]] table with id, lat and lon",
@@ -209,7 +210,9 @@ PROBLEMS: dict[str, Callable[[dict[str, Any]], str]] = {
     "string_type": lambda _: "is not a text",
     "string_too_short": lambda _: "is empty",
     "string_too_long": lambda ctx: f"is longer than {ctx['max_length']} characters",
-    "string_pattern_mismatch": lambda _: "holds a slash or a control character",
+    "string_pattern_mismatch": lambda ctx: (
+        "holds a slash or a control character" if ctx["pattern"].startswith("^[^") else "is not of that form"
+    ),
     "enum": lambda _: "is unknown",
     "timezone_aware": lambda _: "has no offset from UTC",
     "too_short": lambda _: "is too short",

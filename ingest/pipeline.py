@@ -24,6 +24,7 @@ from ingest.filing import Filed, Filing
 from ingest.gate import Gate
 from ingest.geotag import locate
 from ingest.known import events_of
+from ingest.mainstream import MainStream
 from ingest.outbox import Outbox
 from ingest.recorder import EvidenceRecorder
 from ingest.redact import SCORE_MIN as REDACT_SCORE_MIN
@@ -37,6 +38,9 @@ from ingest.types import Event, EventPhase, Frame, Scene
 from ingest.zones import privacy_polygons, without_ignored
 
 log = logging.getLogger(__name__)
+
+MAIN_S = 30.0
+"""How much longer than the dwell the main stream is kept open for a thing that may have to be reported."""
 
 
 @dataclass(slots=True)
@@ -65,6 +69,8 @@ class Parts:
     recorder: EvidenceRecorder
     writer: EvidenceWriter
     outbox: Outbox
+    main: MainStream | None = None
+    """The camera's main stream, for evidence; None: the one analysed is used."""
     slots: threading.Semaphore | None = None
     """How many cameras of this process may make evidence at once; None: each may."""
 
@@ -82,7 +88,8 @@ def assemble(
         privacy=privacy_polygons(camera.zones), keep_s=max(60.0, longest_s + 30.0), fps=camera.fps
     )
     rules = build_rules(camera, site)
-    return Parts(site, camera, detector, gate, Tracker(camera.id), rules, recorder, writer, outbox)
+    main = MainStream(camera.evidence_source, camera.id) if camera.evidence_source else None
+    return Parts(site, camera, detector, gate, Tracker(camera.id), rules, recorder, writer, outbox, main)
 
 
 @dataclass(slots=True)
@@ -125,6 +132,7 @@ class Pipeline:
                 else:
                     source.status.dropped["still"] += 1
         except BaseException:
+            self._leave_main()
             with suppress(Failure):  # what was confirmed before is kept; the first error is the one to tell
                 self._files().finish()
             raise
@@ -159,6 +167,7 @@ class Pipeline:
         Raises:
             Failure: something could not be.
         """
+        self._leave_main()
         if self.summary.last_at is not None:
             for rule in self.parts.rules:
                 for event in rule.finish(self.summary.last_at):
@@ -188,6 +197,21 @@ class Pipeline:
                     return True
         return False
 
+    def _main_of(self, event: Event) -> Frame | None:
+        """Call the main stream when something begins to count, and give its picture when it is confirmed."""
+        main = self.parts.main
+        if main is None or event.phase is EventPhase.ENDED:
+            return None
+        if event.phase is EventPhase.CONFIRMED:
+            return main.at(event.observed_at)
+        dwell_s = next((zone.dwell_s for zone in self.parts.camera.zones if zone.id == event.zone_id), 0.0)
+        main.want(dwell_s + MAIN_S)
+        return None
+
+    def _leave_main(self) -> None:
+        if self.parts.main is not None:
+            self.parts.main.close()
+
     def _files(self) -> Filing:
         if self._filing is None:
             name = f"evidence {self.parts.camera.id}"
@@ -213,7 +237,7 @@ class Pipeline:
 
     def _take(self, event: Event, wh: tuple[int, int]) -> None:
         with tracing.step("capture"), self.stages.span("evidence"):
-            capture = self.parts.recorder.prepare(event)
+            capture = self.parts.recorder.prepare(event, self._main_of(event))
         log.info("%s: %s %s in %s", self.parts.camera.id, event.phase, event.kind, event.zone_id)
         if event.phase is EventPhase.PRE_ALARM:
             self.summary.pre_alarms += 1

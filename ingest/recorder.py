@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from detector.types import Detections, Image
-from ingest.evidence import MediaType, Piece
+from ingest.evidence import Piece
 from ingest.film import NEAR_S, Look, Reel, make_clips
+from ingest.mainstream import moved
 from ingest.redact import Polygon, black_out, redact
-from ingest.report import Role
 from ingest.shots import (
     KeyShot,
     Note,
@@ -36,7 +36,7 @@ from ingest.shots import (
 from ingest.sources.packets import Cut, Tape
 from ingest.sources.picture import DecodedPicture
 from ingest.stills import jpeg, near_of, outlined, scaled
-from ingest.types import Event, EventPhase, Frame
+from ingest.types import XYXY, Event, EventPhase, Frame
 
 PINNED_MAX = 64
 """Pre-alarms whose "before" picture is kept; most of them come to nothing, and nobody says so."""
@@ -126,8 +126,12 @@ class EvidenceRecorder:
         """
         return self.prepare(event).make()
 
-    def prepare(self, event: Event) -> Capture:
+    def prepare(self, event: Event, main: Frame | None = None) -> Capture:
         """Hold on to what the evidence of an event is made of; `make` of it may be called in another thread.
+
+        Args:
+            event: of the frame fed last.
+            main: a picture of the same moment from the camera's main stream, for the stills.
 
         Raises:
             ValueError: the event's frame is not the one fed last.
@@ -143,7 +147,9 @@ class EvidenceRecorder:
         before = self._pin(event)
         cut = None if self._tape is None else self._tape.cut(frame.mark, self._clip_s - 0.5 / self._fps)
         reel = Reel(tuple(self._dense), cut, self._fps, self._privacy, self._look)
-        return Capture(event, _Material(self, frame, seen, before, reel))
+        if main is not None and self._look is None:
+            main = None  # nobody could say whom to hide in it
+        return Capture(event, _Material(self, frame, seen, before, reel, main))
 
     def forget(self, event_id: str) -> None:
         """Let go of the "before" picture of an event that came to nothing."""
@@ -254,6 +260,12 @@ class EvidenceRecorder:
             self._original_clip = event.frame_index, original
         return public, self._original_clip[1]
 
+    def look(self, frame: Frame) -> Detections:
+        """Say who is in a frame that was not analysed."""
+        if self._look is None:
+            raise ValueError("wanted somebody to look at the picture, got none")
+        return self._look(frame.image)
+
     def still_of(self, frame: Frame) -> Image:
         """Give an event's frame without what may not be kept."""
         return self._whole(frame)
@@ -272,6 +284,7 @@ class _Material:
     seen: Detections
     before: Shot | None = None
     reel: Reel | None = None
+    main: Frame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,33 +299,51 @@ class Capture:
         if self.material is None:
             return ()
         frame = self.material.frame
+        if self.material.main is not None:
+            return self._from_main(self.material, self.material.main)
         image = self.material.recorder.still_of(frame)
         public = redact(image, with_thing(self.material.seen, self.event))
         if self.material.before is None or self.material.reel is None:
             after = outlined(public, self.event.xyxy, thin=True)
             return (Piece("after", jpeg(after), "image/jpeg", frame.index, frame.at),)
-        return self._confirmed(image, public, self.material.before, self.material.reel, frame)
+        stills = self._stills(image, public, self.event.xyxy, frame.index, frame.at)
+        return self._with_past(stills, self.material)
 
-    def _confirmed(
-        self, image: Image, public: Image, before: Shot, reel: Reel, frame: Frame
-    ) -> tuple[Piece, ...]:
+    def _from_main(self, material: _Material, main: Frame) -> tuple[Piece, ...]:
+        """Make the stills of the main stream's picture, the rest of the substream."""
+        box = moved(self.event.xyxy, material.frame.wh, main.wh)
+        image = material.recorder.still_of(main)
+        there = replace(self.event, xyxy=box)
+        public = redact(image, with_thing(material.recorder.look(main), there))
+        stills = self._stills(image, public, box, material.frame.index, main.at)
+        return self._with_past(stills, material)
+
+    def _stills(
+        self, image: Image, public: Image, box: XYXY, index: int, at: datetime
+    ) -> tuple[Piece, Piece, Piece]:
+        """Give near, far, and the sealed far."""
+        near = near_of(public, box)
+        far = outlined(public, box)
+        return (
+            Piece("near", jpeg(near), "image/jpeg", index, at),
+            Piece("far", jpeg(far), "image/jpeg", index, at),
+            Piece("far", jpeg(image), "image/jpeg", index, at, sealed=True),
+        )
+
+    def _with_past(self, stills: tuple[Piece, Piece, Piece], material: _Material) -> tuple[Piece, ...]:
+        """Add the picture from before and the clips."""
+        near, far, sealed_far = stills
+        before, reel, frame = material.before, material.reel, material.frame
+        if before is None or reel is None:
+            return stills
         place = scaled(self.event.xyxy, before.scale)
         earlier = outlined(redact(before.image(), before.detections), place, thin=True)
-        recorder = self.material.recorder if self.material else None
-        clip, original = recorder.clips_of(self.event, reel, frame.wh) if recorder else (b"", b"")
-        near = near_of(public, self.event.xyxy)
-        far = outlined(public, self.event.xyxy)
-
-        def piece(
-            role: Role, data: bytes, media_type: MediaType = "image/jpeg", *, sealed: bool = False
-        ) -> Piece:
-            return Piece(role, data, media_type, frame.index, frame.at, sealed)
-
+        clip, original = material.recorder.clips_of(self.event, reel, frame.wh)
         return (
-            piece("near", jpeg(near)),
-            piece("far", jpeg(far)),
+            near,
+            far,
             Piece("before", jpeg(earlier), "image/jpeg", before.index, before.at),
-            piece("clip", clip, "video/mp4"),
-            piece("far", jpeg(image), sealed=True),
-            piece("clip", original, "video/mp4", sealed=True),
+            Piece("clip", clip, "video/mp4", frame.index, frame.at),
+            sealed_far,
+            Piece("clip", original, "video/mp4", frame.index, frame.at, sealed=True),
         )

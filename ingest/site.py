@@ -129,6 +129,8 @@ class Camera(Table):
 
     Args:
         id: its name in every report. source: file, folder or URL; None if the caller gives one.
+        evidence_source: rtsp:// address of its main stream, opened only for evidence, where `source` is its
+            substream.
         lat, lon: where it stands, WGS 84. heading_deg: where it looks, clockwise from true north.
         height_m: lens above the ground. pitch_deg: how far it looks down. fov_deg: horizontal angle of view.
         ground_points: none, or four and more for a homography.
@@ -139,6 +141,7 @@ class Camera(Table):
 
     id: Identifier
     source: Annotated[str, Field(min_length=1)] | None = None
+    evidence_source: Annotated[str, Field(pattern=r"^rtsps?://.")] | None = None
     lat: Latitude
     lon: Longitude
     heading_deg: Annotated[Number, Field(ge=0, le=360)] | None = None

@@ -24,7 +24,7 @@ from ingest.types import Frame
 
 log = logging.getLogger(__name__)
 
-Decode = Literal["all", "lookback"]
+Decode = Literal["all", "lookback", "keys"]
 
 
 @dataclass(slots=True)
@@ -93,7 +93,8 @@ class SourceSettings:
         max_down_s: after so long without a connection, a live source ends. None: it goes on trying.
         backoff_s: first and longest pause between attempts.
         decode: "all" gives every frame that is due; "lookback" those that differ from the last one in a
-            watched zone, and decodes key frames only while nothing does. See `ingest.gate`.
+            watched zone, and decodes key frames only while nothing does (see `ingest.gate`); "keys", for
+            live cameras, the key frames that are due.
         watched: the zones, polygons in fractions of the frame; none: all of it.
         dwell_min_s: shortest dwell of the zones; key frames further apart are not waited for.
         age_max_s: a live frame that has waited longer than this is not analysed any more.

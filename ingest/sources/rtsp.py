@@ -134,6 +134,11 @@ class RtspSource(SourceBase):
     def _keep_up(self, coded: Coded, decoding: Decoding) -> None:
         """Pass over what has become too old, and decode less if decoding is what takes too long."""
         now = time.monotonic()
+        if self._settings.decode == "keys":
+            if not self._thin:
+                self._thin = True
+                decoding.thin()
+            return
         thin = self._budget.over(now, self._cpu_s + decoding.cpu_s)
         if thin and not self._thin:
             log.warning(
