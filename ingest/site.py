@@ -137,6 +137,7 @@ class Camera(Table):
         starts_at: time of a file's first frame. fps: analysed frames per second.
         fps_min: the lower rate that is enough where a machine has too much to do; never more than `fps`.
         model: name@version or name@alias. score_min: thresholds per class that override the model's.
+        decode_device: "cuda", "cuda:1", "vaapi", ...: hardware that decodes where it is there; None: the CPU.
     """
 
     id: Identifier
@@ -152,6 +153,9 @@ class Camera(Table):
     starts_at: AwareDatetime | None = None
     fps: Annotated[Number, Field(ge=0.1, le=60)] = 5.0
     fps_min: Annotated[Number, Field(ge=0.1, le=60)] = 1.0
+    decode_device: (
+        Annotated[str, Field(pattern=r"^(cpu|cuda(:[0-9]{1,2})?|vaapi|qsv|videotoolbox)$")] | None
+    ) = None
     model: Annotated[str, Field(min_length=1)] = "street@production"
     score_min: dict[str, Fraction] = Field(default_factory=dict)
     zone: tuple[ZoneTable, ...] = ()

@@ -99,6 +99,7 @@ class SourceSettings:
         dwell_min_s: shortest dwell of the zones; key frames further apart are not waited for.
         age_max_s: a live frame that has waited longer than this is not analysed any more.
         decode_share_max: of one core; a live camera that takes more is decoded by its key frames only.
+        decode_device: what decodes a live camera, or a file that is looked back on: see `hardware`.
         tape_s: how many seconds of packets are kept for evidence; 0: none.
     """
 
@@ -111,6 +112,7 @@ class SourceSettings:
     open_timeout_s: float = 10.0
     read_timeout_s: float = 10.0
     max_down_s: float | None = None
+    decode_device: str | None = None
     backoff_s: tuple[float, float] = (0.5, 30.0)
     decode: Decode = "all"
     watched: tuple[tuple[tuple[float, float], ...], ...] = ()

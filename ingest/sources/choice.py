@@ -34,6 +34,7 @@ def settings_of(
         starts_at=camera.starts_at,
         tz=tz,
         max_down_s=max_down_s,
+        decode_device=camera.decode_device,
         decode=decode,
         watched=tuple(zone.polygon for zone in watched),
         dwell_min_s=min((zone.dwell_s for zone in watched), default=math.inf),

@@ -61,7 +61,7 @@ class FileSource(SourceBase):
         self.starts_at, self.time_basis = self._origin(settings.starts_at)
         self._closed = False
         self._decoding: Decoding | None = None
-        self._codec = Codec.of(self._stream)
+        self._codec = Codec.of(self._stream, settings.decode_device)
         self.status.codec = self._codec.name
         if settings.tape_s and self._codec.name in LOOKED_BACK:
             self.tape = Tape(settings.tape_s)

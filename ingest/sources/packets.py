@@ -16,6 +16,8 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from ingest.sources.hardware import hwaccel_or_none
+
 Mark: TypeAlias = tuple[int, int]
 """Where a picture lies: number of the stream (another with every connection) and presentation time."""
 
@@ -31,17 +33,19 @@ class Codec:
     Args:
         name: FFmpeg's name of the codec. extradata: parameter sets.
         time_base: seconds per unit of presentation times.
+        device: what decodes; see `hardware.hwaccel_or_none`.
     """
 
     name: str
     extradata: bytes | None
     time_base: Fraction
+    device: str | None = None
 
     @classmethod
-    def of(cls, stream: VideoStream) -> Codec:
+    def of(cls, stream: VideoStream, device: str | None = None) -> Codec:
         """Read it from a stream."""
         context = stream.codec_context
-        return cls(context.name, context.extradata, stream.time_base or Fraction(1, 90_000))
+        return cls(context.name, context.extradata, stream.time_base or Fraction(1, 90_000), device)
 
     def open(self, *, fast: bool = False) -> VideoCodecContext:
         """Give a new decoder of one thread.
@@ -49,7 +53,8 @@ class Codec:
         Args:
             fast: leave out the loop filter: a quarter of the time, edges of blocks show. Not for evidence.
         """
-        context = cast(VideoCodecContext, VideoCodecContext.create(self.name, "r"))
+        accel = hwaccel_or_none(self.device)
+        context = cast(VideoCodecContext, VideoCodecContext.create(self.name, "r", hwaccel=accel))
         context.extradata = self.extradata
         context.thread_count = 1
         if fast:

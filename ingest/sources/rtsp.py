@@ -259,7 +259,7 @@ class RtspSource(SourceBase):
         return av.open(self._address, options=options, timeout=timeout, metadata_errors="replace")
 
     def _follow(self, container: InputContainer, stream: VideoStream) -> str:
-        codec = Codec.of(stream)
+        codec = Codec.of(stream, self._settings.decode_device)
         self.status.codec = codec.name
         self._clock.connected()
         self.status.connected = True

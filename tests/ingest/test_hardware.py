@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC
 from pathlib import Path
 
 import av
 import pytest
 
 from detector.errors import WrongUse
-from ingest.sources import hardware
+from ingest.site import Camera
+from ingest.sources import hardware, open_source
+from ingest.sources.choice import settings_of
 from ingest.sources.hardware import hwaccel_or_none
 
 CLIP = Path(__file__).parents[2] / "datasets" / "demo" / "street.mp4"
@@ -66,3 +69,26 @@ def test_a_clip_is_read_whatever_this_machine_has():
     with av.open(str(CLIP), hwaccel=hwaccel_or_none("cuda")) as container:
         frame = next(container.decode(video=0))
     assert frame.to_ndarray(format="bgr24").shape == (720, 1280, 3)
+
+
+def test_a_camera_that_wants_hardware_is_decoded_all_the_same(monkeypatch):
+    """Without the device by the CPU; with it, the decoder is made with it."""
+    camera = Camera(id="c", source=str(CLIP), lat=1, lon=2, fps=5, decode_device="cuda:1")
+    settings = settings_of(camera, UTC, "lookback")
+    assert settings.decode_device == "cuda:1"
+    asked = []
+
+    def noted(device):
+        asked.append(device)
+
+    monkeypatch.setattr("ingest.sources.packets.hwaccel_or_none", noted)
+    with open_source(str(CLIP), "c", settings=settings) as source:
+        frames = [frame for frame, _ in zip(source.frames(), range(2), strict=False)]
+    assert [frame.wh for frame in frames] == [(1280, 720)] * 2
+    assert set(asked) == {"cuda:1"}
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "CUDA"])
+def test_a_site_file_that_asks_for_a_device_nobody_knows(device):
+    with pytest.raises(ValueError, match="decode_device"):
+        Camera(id="c", source=str(CLIP), lat=1, lon=2, decode_device=device)
