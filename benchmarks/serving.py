@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,6 +89,12 @@ def site_of(clip: Clip, tables: Sequence[Mapping[str, Any]]) -> str:
         head += "[[camera]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
         head += "\n" + zones + "\n"
     return head
+
+
+def zones_of(clip: Clip) -> list[dict[str, Any]]:
+    """Give the clip's zones as they stand in a camera's table."""
+    zones: list[dict[str, Any]] = tomllib.loads(clip.site.read_text(encoding="utf-8"))["camera"][0]["zone"]
+    return zones
 
 
 @dataclass
