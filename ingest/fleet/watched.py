@@ -163,6 +163,8 @@ class WatchedCamera:
         camera, around = self.camera, self._around
         for doubt in camera.doubts():
             log.warning("%s: %s", camera.id, doubt)
+        if camera.source is None:
+            raise Failure("it has no `source` in the site file; add one.")
         detector = around.detector(camera.model)
         with source_of(camera, around.site, gate=around.gate, fps=self.fps_wanted) as source:
             uplink = around.uplink

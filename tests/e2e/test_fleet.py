@@ -197,7 +197,7 @@ def test_ten_thousand_cameras_are_read_and_refused_in_seconds(tmp_path, model):
 
 
 @pytest.mark.timeout(240)
-def test_a_second_serve_on_the_same_data_leaves_the_cameras_alone(tmp_path, model):
+def test_a_second_serve_on_the_same_data_waits_until_the_first_is_no_more(tmp_path, model):
     clip = support.write_clip(tmp_path / "clip.mp4", 6000)
     site = write_site(tmp_path / "site.toml", {"one": clip})
     with Serving(tmp_path, site, model=model) as first:
@@ -205,6 +205,10 @@ def test_a_second_serve_on_the_same_data_leaves_the_cameras_alone(tmp_path, mode
         with Serving(tmp_path, site, model=model) as second:
             refused = second.camera("one", lambda camera: camera.state is S.REFUSED)
             assert f":{first.process.pid} watches it since" in refused.fault
+            pids = worker_pids(first)
+            first.process.kill()
+            second.camera("one", lambda camera: camera.analysed)
+            second.wait(lambda: not any(_runs(pid) for pid in pids))
             assert second.stop() == 0
 
 
@@ -239,6 +243,14 @@ def _refusal(port, camera_id):
         return None
     cameras = [camera for row in rows for camera in row["cameras"] if camera["camera_id"] == camera_id]
     return next((camera["fault"] for camera in cameras if camera["state"] == "refused"), None)
+
+
+def _runs(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:  # noqa: PTH123
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _rss_bytes(pid):
