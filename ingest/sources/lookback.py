@@ -149,7 +149,8 @@ class LookBack(Generic[T]):
 
     def _take_key(self, item: T) -> Do:
         gap_s = None if self._key_s is None else item.seconds - self._key_s
-        self._close = gap_s is not None and 0 < gap_s <= self._gap_max_s
+        # the first one may be taken for close: should the next not come in time, what was kept is decoded
+        self._close = self._gap_max_s > 0 and (gap_s is None or 0 < gap_s <= self._gap_max_s)
         self._key_s, self._blind = item.seconds, False
         if self.mode is Mode.LOOK:
             self._keep(item)

@@ -35,14 +35,22 @@ def settled(look: LookBack[Item], items: list[Item]) -> list[Item]:
     return items[51:]
 
 
-def test_follows_until_two_key_frames_were_close() -> None:
+def test_follows_until_it_may_rest() -> None:
     look: LookBack[Item] = LookBack()
-    items = stream([25] * 3)
-    assert {look.take(item) for item in items[:25]} == {Do.DECODE}
-    assert not look.rest()
-    look.take(items[25])
+    assert {look.take(item) for item in stream([25] * 3)} == {Do.DECODE}
     assert look.rest()
     assert look.mode is Mode.LOOK
+
+
+def test_does_not_rest_while_key_frames_are_far_apart() -> None:
+    look: LookBack[Item] = LookBack(gap_max_s=3.0)
+    items = stream([100, 25, 25])
+    for item in items[:101]:
+        look.take(item)
+    assert not look.rest()
+    for item in items[101:126]:
+        look.take(item)
+    assert look.rest()
 
 
 def test_only_key_frames_are_looked_at() -> None:
