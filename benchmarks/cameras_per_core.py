@@ -5,11 +5,11 @@ python benchmarks/cameras_per_core.py [--ultralytics-python PYTHON] [--kind typi
 Rows: `yolo track` as it comes (stride 1, BoT-SORT, torch); ByteTrack at every fifth picture with torch, and
 with ultralytics' own OpenVINO export at 384x640; Kerbwatch's whole pipeline (decode, gate, detect, track,
 rules, evidence) at 5 frames a second; the same without making stills and clips, which ultralytics does not
-make either; the whole on the camera's 640x360 substream. All compute the network of the model in use at the
-same side. Ultralytics' boxes and ids go through Kerbwatch's rules after its clock has stopped, so that its
-events cost it nothing. The reference of the events is the clip's truth, and what each pipeline finds is
-compared with it and with ours. Without --ultralytics-python (an interpreter that has ultralytics and onnx)
-only our rows are measured.
+make either; the whole on the camera's 640x360 substream, evidence included (rtsp_rated_load.py --substream
+opens the main stream for that). All compute the network of the model in use at the same side. Ultralytics'
+boxes and ids go through Kerbwatch's rules after its clock has stopped, so that its events cost it nothing.
+The reference of the events is the clip's truth, and what each pipeline finds is compared with it and with
+ours. Without --ultralytics-python (an interpreter that has ultralytics and onnx) only our rows are measured.
 """
 
 from __future__ import annotations
@@ -234,8 +234,6 @@ def run_ours(
     words += ["--gate", args.gate, "--threads", str(args.threads), "--model", args.model]
     words += ["--precision", args.precision] if args.precision else []
     words += ["--small"] if small or clip.variant == "sub" else []
-    if small and ours.has_substreams():
-        words += ["--main", str(clip.path)]
     done = subprocess.run([*words, *more], capture_output=True, text=True, check=False)
     if done.returncode:
         raise Failure(f"the pipeline ended with {done.returncode}: {done.stderr.strip()[-400:]}")

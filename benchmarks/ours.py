@@ -1,6 +1,6 @@
 """One run of Kerbwatch's whole pipeline on a clip, from decoding to the spool: a child process.
 
-    python benchmarks/ours.py CLIP SITE [--gate motion] [--precision int8] [--threads 1] [--main CLIP]
+    python benchmarks/ours.py CLIP SITE [--gate motion] [--precision int8] [--threads 1] [--no-evidence]
 
 Prints one JSON line: CPU seconds of this process, all threads and children, from the opening of the clip to
 its end (loading the model and computing its first picture are left out), frames, stages, events. Nothing is
@@ -95,26 +95,14 @@ class NoEvidence:
     def add(self, *_: object) -> None:
         """Keep no frame."""
 
-    def prepare(self, _: Event) -> None:
+    def prepare(self, *_: object) -> None:
         """Make nothing."""
-
-
-def has_substreams() -> bool:
-    """Say whether a camera may have a substream for analysis beside its main stream."""
-    return "substream" in Camera.model_fields
-
-
-def camera_of(args: argparse.Namespace, camera: Camera) -> Camera:
-    """Give the camera that watches the clip; with --main the clip is its substream."""
-    if not args.main:
-        return camera.model_copy(update={"source": str(args.clip)})
-    return camera.model_copy(update={"source": str(args.main), "substream": str(args.clip)})
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Run the pipeline once and say what it took and found."""
     site = load_site(args.site)
-    camera = camera_of(args, site.cameras[0])
+    camera = site.cameras[0].model_copy(update={"source": str(args.clip)})
     size = VARIANTS["sub"].size if args.small else HD
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -179,9 +167,6 @@ def main() -> None:
     parser.add_argument("clip", type=Path)
     parser.add_argument("site", type=Path)
     parser.add_argument("--small", action="store_true", help="the clip is of 640x360")
-    parser.add_argument(
-        "--main", type=Path, help="the main stream, opened for evidence; CLIP is its substream"
-    )
     parser.add_argument("--no-evidence", action="store_true", help="stills and clips are not made")
     parser.add_argument("--seconds", type=float, default=60.0, help="length of the clip")
     add_arguments(parser)

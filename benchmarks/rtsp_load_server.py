@@ -317,8 +317,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--spread", type=float, default=60.0, help="seconds over which the cameras lie")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--garbage-after", type=float, help="seconds of good pictures before the noise")
+    parser.add_argument("--epoch", type=float, help="wall-clock second of camera 0's beginning (now)")
     args: Any = parser.parse_args(argv)
     server = Server(read_film(args.clip), args.cameras, args.spread, args.garbage_after)
+    server.epoch = server.epoch if args.epoch is None else args.epoch
     asyncio.run(serve(server, args.port))
 
 

@@ -45,7 +45,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cameras", type=int, default=40, help="at rated load (default 40)")
+    parser.add_argument("--cameras", type=int, help="at rated load (default 40, by substreams 100)")
+    parser.add_argument(
+        "--substream", action="store_true", help="analyse 640x360, open the main stream for evidence only"
+    )
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of the count (default 60)")
     parser.add_argument("--fault-cameras", type=int, default=4, help="healthy ones beside the sick (4)")
     parser.add_argument("--fault-seconds", type=float, default=30.0, help="before and during (30)")
@@ -56,14 +59,16 @@ def main() -> int:
     ours.add_arguments(parser)
     add_arguments(parser)
     args = parser.parse_args()
+    args.cameras = args.cameras or (100 if args.substream else WANTED["cameras"])
     if args.quick:
         args.cameras, args.no_faults = min(args.cameras, 8), True
     try:
         one = clip("typical", "plain", args.folder, args.street)
+        small = clip("typical", "sub", args.folder, args.street) if args.substream else None
         busy = None if args.no_faults else clip("busy", "plain", args.folder, args.street)
         flood = None if args.no_faults else clip("typical", "uhd60", args.folder, args.street)
         machine = describe()
-        rated = None if args.only_faults else rated_load(args, one)
+        rated = None if args.only_faults else rated_load(args, one, small)
         sick = faults(args, busy, flood) if busy and flood else None
     except Failure as failure:
         print(f"rtsp_rated_load: {failure}", file=sys.stderr)
@@ -88,11 +93,17 @@ def options_of(args: argparse.Namespace) -> list[str]:
     return [*words, "--precision", args.precision] if args.precision else words
 
 
-def rated_load(args: argparse.Namespace, one: Clip) -> dict[str, Any]:
+def rated_load(args: argparse.Namespace, one: Clip, small: Clip | None) -> dict[str, Any]:
     """Run the rated load; give and print what came of it."""
     names = [f"cam-{number}" for number in range(args.cameras)]
-    with tempfile.TemporaryDirectory() as folder, LoadServer(one.path, args.cameras, SECONDS) as load:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        LoadServer((small or one).path, args.cameras, SECONDS) as load,
+        LoadServer(one.path, args.cameras, SECONDS, epoch=load.epoch) as main_streams,
+    ):
         tables = [camera_table(name, load.url(number)) for number, name in enumerate(names)]
+        for number, table in enumerate(tables if small else []):
+            table["evidence_source"] = main_streams.url(number)
         site = Path(folder) / "site.toml"
         site.write_text(site_of(one, tables), encoding="utf-8")
         with Serve(site, Path(folder) / "data", options_of(args)) as serve, Watch(serve) as watch:
@@ -113,6 +124,7 @@ def rated_load(args: argparse.Namespace, one: Clip) -> dict[str, Any]:
         "cpu_per_camera": round(spent / (end - start) / args.cameras, 4),
         "server_cpu_share": round(served / (end - start), 3),
         "cores": usable_cores(),
+        "substream": small is not None,
         "workers": [{"rss_mb": round(row["rss_bytes"] / 1e6), "room": row["room"]} for row in workers],
     }
     show_rated(said)

@@ -41,10 +41,18 @@ class LoadServer:
         port: where it serves. epoch: wall-clock second at which camera 0 was at the clip's beginning.
     """
 
-    def __init__(self, clip: Path, cameras: int, spread_s: float, garbage_after: float | None = None) -> None:
+    def __init__(
+        self,
+        clip: Path,
+        cameras: int,
+        spread_s: float,
+        garbage_after: float | None = None,
+        epoch: float | None = None,
+    ) -> None:
         words = [sys.executable, str(HERE / "rtsp_load_server.py"), str(clip)]
         words += ["--cameras", str(cameras), "--spread", str(spread_s)]
         words += [] if garbage_after is None else ["--garbage-after", str(garbage_after)]
+        words += [] if epoch is None else ["--epoch", repr(epoch)]
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         line = (self.process.stdout.readline() if self.process.stdout else "").split()
         if line[:1] != ["READY"]:
