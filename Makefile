@@ -63,7 +63,7 @@ BENCH := detect_latency events mining model
 bench: setup-dev
 	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
-## make bench-fleet  cameras per core, stages, floor, scaling, rated load over RTSP: 12 minutes on two quiet cores,
+## make bench-fleet  cameras per core, stages, floor, scaling, rated load over RTSP: 13 minutes on two quiet cores,
 ##                and some 5 more the first time, for its clips (QUICK=1: 3 minutes; ULTRALYTICS=an interpreter
 ##                that has ultralytics and onnx adds `yolo track`)
 BENCH_FLEET := cameras_per_core stage_costs floor scaling rtsp_rated_load
@@ -73,6 +73,8 @@ bench-fleet: setup
 	@for name in $(BENCH_FLEET); do echo "== $$name"; \
 		if [ $$name = cameras_per_core ] && [ -n "$(ULTRALYTICS)" ]; then more="--ultralytics-python $(ULTRALYTICS)"; else more=; fi; \
 		$(BIN)/python benchmarks/$$name.py $(if $(QUICK),--quick) $$more || exit 1; done
+	@echo "== rtsp_rated_load by substreams"
+	@$(BIN)/python benchmarks/rtsp_rated_load.py --substream --no-faults $(if $(QUICK),--quick)
 
 ## make bench-model  measures the model in use again and compares with its card (MODEL=street@1, SCENES=folder)
 MODEL ?= street@production

@@ -25,7 +25,7 @@ from typing import Any
 from benchmarks import ours
 from benchmarks.clips import Clip, add_arguments, clip
 from benchmarks.footage import DWELL_S, SECONDS
-from benchmarks.machine import describe, result, save, usable_cores
+from benchmarks.machine import RESULTS, describe, result, save, usable_cores
 from benchmarks.rtsp_figures import AGE_MAX_S, ages, analysed_fps, change, delays, dues, held, percentiles
 from benchmarks.serving import LoadServer, Look, Serve, Watch, camera_table, site_of, tree_cpu_s, zones_of
 from detector.errors import Failure
@@ -83,7 +83,7 @@ def main() -> int:
         gate=args.gate,
         wanted=WANTED,
     )
-    save(document, args.json)
+    save(document, args.json or (RESULTS / "rtsp_substream.json" if args.substream else None))
     return 0
 
 
