@@ -74,6 +74,9 @@ def _stage(stage: Mapping[str, Any]) -> str:
         text += f", {stage['synthetic']} of them rendered"
     if stage.get("average_with"):
         text += f"; weights averaged with the last ones of stage {stage['average_with']}"
+    if stage.get("blend_with"):
+        shares = ", ".join(f"{share:.0%} {name}" for name, share in stage["blend_with"].items())
+        text += f"; averaged with {shares}"
     if stage.get("blend_start"):
         text += f"; averaged with the weights it started from ({stage['blend_start']:.0%} of those)"
     if stage.get("blend_base"):

@@ -99,6 +99,7 @@ def write_history(stages: list[dict[str, Any]], run: Path, distil: float = 0.0) 
                 "average_with": stage.get("average_with", ""),
                 "blend_start": stage.get("blend_start", 0.0),
                 "blend_base": stage.get("blend_base", 0.0),
+                "blend_with": stage.get("blend_with", {}),
                 "distil": stage.get("distil", distil),
                 "seconds": round(_seconds([float(epoch["time"]) for epoch in epochs])),
             }

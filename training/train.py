@@ -169,28 +169,51 @@ def run_stages(
             stage_yaml = list_of_stage(stage, data_yaml, rendered)
             train_stage(stage, config["train"], weights, stage_yaml, folder, teacher=base, resume=resume)
             mark_done(folder, stage_yaml, rendered)
-        weights = folder / "weights" / "last.pt"
-        if "average_with" in stage:
-            tuned, weights = weights, weights.with_name("averaged.pt")
-            blend(tuned, run / stage["average_with"] / "weights" / "last.pt", 0.5, weights)
-        if start and "blend_start" in stage:
-            tuned, weights = weights, weights.with_name("with-start.pt")
-            blend(tuned, start, float(stage["blend_start"]), weights)
-        if "blend_base" in stage:
-            tuned, weights = weights, weights.with_name("blended.pt")
-            blend(tuned, base, float(stage["blend_base"]), weights)
+        weights = _blends(stage, folder / "weights" / "last.pt", run, start, base)
         write_history(config["stage"], run, float(config["train"].get("distil", 0.0)))
     return weights
 
 
 def _averaged(start: Path, shares: Mapping[str, float], run: Path) -> Path:
     """Average what training starts from with other published versions, `shares` of the sum each."""
-    for version, share in shares.items():
-        spec = resolve(version)
-        other = as_checkpoint(stored(spec, "ultralytics", "onnx"), run / f"{version}-of-onnx.pt")
-        start, tuned = run / "start-averaged.pt", start
-        blend(tuned, other, float(share), start)
-    return start
+    return _weighted(start, shares, run, run / "start-averaged.pt") if shares else start
+
+
+def _blended_with(tuned: Path, shares: Mapping[str, float], run: Path) -> Path:
+    """Average a stage's weights with other stages' and published versions', `shares` of the sum each."""
+    return _weighted(tuned, shares, run, tuned.with_name("blended-with.pt"))
+
+
+def _weighted(first: Path, shares: Mapping[str, float], run: Path, target: Path) -> Path:
+    so_far = 1.0 - sum(shares.values())
+    for name, share in shares.items():
+        so_far += share
+        blend(first, _weights_of(name, run), share / so_far, target)
+        first = target
+    return target
+
+
+def _weights_of(name: str, run: Path) -> Path:
+    """Give the last weights of a stage, or those of a published version ("street@1")."""
+    if "@" not in name:
+        return run / name / "weights" / "last.pt"
+    return as_checkpoint(stored(resolve(name), "ultralytics", "onnx"), run / f"{name}-of-onnx.pt")
+
+
+def _blends(stage: Mapping[str, Any], weights: Path, run: Path, start: Path | None, base: Path) -> Path:
+    """Average a stage's weights with what the config says; give the result."""
+    if "average_with" in stage:
+        tuned, weights = weights, weights.with_name("averaged.pt")
+        blend(tuned, run / stage["average_with"] / "weights" / "last.pt", 0.5, weights)
+    if start and "blend_start" in stage:
+        tuned, weights = weights, weights.with_name("with-start.pt")
+        blend(tuned, start, float(stage["blend_start"]), weights)
+    if "blend_base" in stage:
+        tuned, weights = weights, weights.with_name("blended.pt")
+        blend(tuned, base, float(stage["blend_base"]), weights)
+    if "blend_with" in stage:
+        weights = _blended_with(weights, stage["blend_with"], run)
+    return weights
 
 
 def build_set(data: dict[str, Any], base: Path, data_root: Path, work: Path, run: Path) -> None:
