@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from detector.errors import WrongUse
+
 torch = pytest.importorskip("torch", reason="needs pip install 'kerbwatch[train]'")
 pytest.importorskip("ultralytics", reason="needs pip install 'kerbwatch[train]'")
 
@@ -120,3 +122,11 @@ def test_teacher_finds_the_classes_it_shares():
     assert seen["teacher"].shape == (2, 2, 84)
     assert seen["teacher_boxes"].shape == (2, 64, 84)
     assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_class_may_weigh_more_and_an_unknown_one_is_refused() -> None:
+    from training.loss import class_weights
+
+    assert class_weights({"bin": 3.0}, {0: "person", 1: "bin"}).tolist() == [1.0, 3.0]
+    with pytest.raises(WrongUse, match="flyingwire is no class"):
+        class_weights({"flyingwire": 3.0}, {0: "person", 1: "flying_wire"})

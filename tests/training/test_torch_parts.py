@@ -124,3 +124,26 @@ def test_blend_moves_common_classes_only() -> None:
     assert state["w"].tolist() == [0.25] * 4
     assert state["head"].tolist() == [[0, 0, 0], [0.25, 0.25, 0.25]]
     assert state["steps"].item() == 7
+
+
+def test_a_weighted_average_has_the_shares_it_was_given(tmp_path: Path) -> None:
+    from training.export import load_checkpoint
+    from training.train import _blended_with
+
+    def stored(path: Path, fill: float) -> Path:
+        model = a_model(classes=2)
+        model.names = {0: "person", 1: "bin"}
+        for value in model.state_dict().values():
+            if value.is_floating_point():
+                value.fill_(fill)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({"model": model, "train_args": {}}, path)
+        return path
+
+    tuned = stored(tmp_path / "c" / "weights" / "last.pt", 1.0)
+    stored(tmp_path / "a" / "weights" / "last.pt", 2.0)
+    stored(tmp_path / "b" / "weights" / "last.pt", 4.0)
+    made = load_checkpoint(_blended_with(tuned, {"a": 0.5, "b": 0.25}, tmp_path)).model
+    for value in made.state_dict().values():
+        if value.is_floating_point():
+            assert torch.allclose(value.float(), torch.tensor(2.25), atol=0.01)
