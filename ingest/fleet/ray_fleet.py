@@ -83,7 +83,8 @@ class RayFleet:
 
     Args:
         terms: of all groups. cameras: to be watched.
-        show: takes the Case JSON of every report that the API took; called from one thread.
+        show: takes the Case JSON of every report that the API took; called from one thread. What a group had
+            not told yet when it was killed is at the API, but not shown.
         site_file: followed while cameras are watched; None: the cameras given and those sent.
     """
 

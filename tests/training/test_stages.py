@@ -79,7 +79,7 @@ def test_history_tells_only_of_finished_stages(run: Path) -> None:
     assert rows == [
         {
             "name": "a", "epochs": 2, "side_px": 640, "freeze_layers": 10, "lr": 1e-4,
-            "pictures": 14, "synthetic": 2, "average_with": "", "blend_start": 0.0, "blend_base": 0.0, "distil": 0.5, "seconds": 122,
+            "pictures": 14, "synthetic": 2, "average_with": "", "blend_start": 0.0, "blend_base": 0.0, "blend_with": {}, "distil": 0.5, "seconds": 122,
         }
     ]  # fmt: skip
 

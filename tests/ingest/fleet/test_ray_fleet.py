@@ -111,6 +111,9 @@ def test_a_killed_process_and_a_killed_node_lose_no_case_and_report_none_twice(
         assert set(where.values()) == {"a", "b"}, "spread over the nodes"
         assert len({row.worker for row in fleet.status() if row.cameras}) == 2
         eventually(lambda: set(reported(api)) >= set(NAMES), LONG_S)
+        eventually(
+            lambda: len(shown) == len(NAMES), LONG_S
+        )  # what the victim has not told by then is not shown
 
         victim = next(worker for worker in fleet.status() if node_of(worker.worker) == "a")
         pid = told_by(victim.worker).pid

@@ -22,10 +22,10 @@ def load(centre, tmp_path, **options):
 @pytest.fixture
 def outlined(street):
     """Give a public far still as the pipeline makes it: the box in red on white."""
-    from ingest.evidence import _jpeg, _outlined
+    from ingest.stills import jpeg, outlined
 
     image = cv2.imdecode(np.frombuffer(street(1, (320, 240)), np.uint8), cv2.IMREAD_COLOR)
-    return _jpeg(_outlined(image, (80, 60, 160, 180)))
+    return jpeg(outlined(image, (80, 60, 160, 180)))
 
 
 def test_originals_become_samples(centre, tmp_path):
