@@ -21,13 +21,16 @@ BT709 = 1
 """Matrix, primaries and transfer alike in ITU-T H.273; without it browsers guess by picture height."""
 
 ENCODER = {
-    "preset": "veryfast",
+    "preset": "superfast",
+    "tune": "zerolatency",
     "crf": "26",
     "bf": "0",
     "g": "25",
     "threads": "1",
     "flags": "+bitexact",
 }
+"""Against veryfast with its lookahead: 0.6 of the CPU time, 0.4 of the memory, files of 0.6 the size, 1.5 dB less
+(50 pictures of 1280x720 from a street clip)."""
 
 
 def clip_wh(wh: tuple[int, int]) -> tuple[int, int]:
