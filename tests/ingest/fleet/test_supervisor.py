@@ -177,7 +177,9 @@ def test_a_changed_site_file_touches_only_the_cameras_that_changed(tmp_path, api
         assert of(supervisor, "three")
         write(SITE + CAMERA.format("one", 2))
         eventually(lambda: (found := of(supervisor, "one")) and found.fps_wanted == 2.0)
-        eventually(lambda: not of(supervisor, "three"))  # told apart from the change: it may come a status later
+        eventually(
+            lambda: not of(supervisor, "three")
+        )  # told apart from the change: it may come a status later
 
 
 def test_cameras_are_sent_and_removed_at_run_time(tmp_path, api, model):
