@@ -21,6 +21,7 @@ from ingest.config import load_site
 from ingest.deploy import ApiChoice, Json, table_of
 from ingest.doctor import examine
 from ingest.fleet.status import STATUS_PORT
+from ingest.gate import KINDS
 from ingest.session import Job, camera_for, demo_one, run_one
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--gate",
+        choices=tuple(KINDS),
         default="auto",
         help="which frames are analysed: every that is due; motion: those that differ; lookback: those that "
         "differ in a zone, decoding key frames only while none does; auto (default): lookback for live "

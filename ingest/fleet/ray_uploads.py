@@ -71,16 +71,6 @@ class TaskClient(ApiClient):
         self._token = token
         self._task = ray.remote(num_cpus=0, max_retries=RETRIES)(send)
 
-    def put_evidence(self, sha256: str, path: Path, media_type: str, *, sealed: bool) -> None:
-        """Upload one file; see `ApiClient.put_evidence`."""
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError as error:
-            raise Refused(f"The evidence file {path} is gone; it cannot be sent.") from error
-        except OSError as error:
-            raise TryLater(f"The evidence file {path} cannot be read: {error.strerror}.") from error
-        self.put_evidence_bytes(sha256, data, media_type, sealed=sealed)
-
     def put_evidence_bytes(self, sha256: str, data: bytes, media_type: str, *, sealed: bool) -> None:
         """Upload a file's content; see `ApiClient.put_evidence_bytes`."""
         self._run("put_evidence_bytes", sha256=sha256, data=data, media_type=media_type, sealed=sealed)

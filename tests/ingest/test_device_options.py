@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import kerbwatch
 from detector.errors import Failure, WrongUse
 from ingest import cli
 
@@ -42,3 +43,12 @@ def test_nothing_is_half_started(verb, options, error, says, no_gpu, tmp_path):
     with pytest.raises(error, match=says):
         verb([*site, "--data", str(data), "--port", "0", *options])
     assert not data.exists()
+
+
+@pytest.mark.parametrize("verb", ["run x.mp4 --site", "serve --site"])
+def test_an_unknown_gate_is_refused_before_anything_starts(verb, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        kerbwatch.main([*verb.split(), str(tmp_path / "site.toml"), "--gate", "nothing"])
+    assert ended.value.code == 2
+    assert "invalid choice: 'nothing'" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
