@@ -199,6 +199,11 @@ class Camera(Table):
             raise ValueError(f"`fps_min` is {self.fps_min:g}, above `fps`, which is {self.fps:g}; lower it")
         return self
 
+    @property
+    def live(self) -> bool:
+        """Say whether it sends whether we are ready or not: its source is an address, no file."""
+        return self.source is not None and "://" in self.source
+
     def doubts(self) -> tuple[str, ...]:
         """Say what is possible but probably not meant, one sentence each, for `doctor` and at a start."""
         frame = LocalFrame(self.lat, self.lon)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 
-from ingest.fleet.status import CameraState
+from ingest.fleet.status import CameraState, CameraStatus, WorkerStatus
 
 SILENT_S = 5.0
 """A connected camera that sent no picture for so long is called silent."""
+NAMED_S = 8.0
+"""Whoever asks is told of a camera without a picture after so long, however late its worker tells."""
 START_S = 8.0
 """A camera may take so long to its first picture before that is called a fault."""
 GARBAGE_PER_S = 0.5
@@ -81,3 +83,26 @@ def _oddities(look: Look) -> list[str]:
     if look.live and came > FLOOD_FPS:
         found.append(f"sends {came:.0f} frames a second; lower its rate.")
     return found
+
+
+def as_of_now(worker: WorkerStatus, told_s: float, live: Container[str]) -> WorkerStatus:
+    """Give a worker's status with the ages of now: on a full machine it may have told some seconds ago.
+
+    Args:
+        worker: as it told.
+        told_s: seconds since then.
+        live: ids of its cameras that send whether we are ready or not; files are not judged.
+    """
+    return replace(
+        worker, cameras=tuple(_aged(camera, told_s, camera.camera_id in live) for camera in worker.cameras)
+    )
+
+
+def _aged(camera: CameraStatus, told_s: float, live: bool) -> CameraStatus:  # noqa: FBT001 - private
+    if camera.last_frame_age_s is None:
+        return camera
+    age_s = camera.last_frame_age_s + told_s
+    if not live or age_s <= NAMED_S or camera.state not in {CameraState.RUNNING, CameraState.DEGRADED}:
+        return replace(camera, last_frame_age_s=age_s)
+    fault = f"no picture for {age_s:.0f} s, as far as its worker told {told_s:.0f} s ago."
+    return replace(camera, last_frame_age_s=age_s, state=CameraState.SILENT, fault=fault)

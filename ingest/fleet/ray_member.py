@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
+from ingest.fleet.health import as_of_now
 from ingest.fleet.ray_group import GroupActor, Plan, Terms, Told, plan_of
 from ingest.fleet.ray_link import NAMESPACE, Notes
 from ingest.fleet.ray_plan import Group
@@ -219,8 +220,11 @@ class Member:
             return self._without(state, sentence)
         if self.refusal or self.dead:
             return self._without(CameraState.FAILED, self.refusal or self.dead)
-        alive = now - self.heard_at < FRESH_S
-        return replace(self.told.status, alive=alive, restarts=self.restarts, place=self.name)
+        quiet_s = now - self.heard_at
+        alive = quiet_s < FRESH_S
+        live = {name for name, camera in self.cameras.items() if camera.live}
+        told = as_of_now(self.told.status, quiet_s, live) if alive else self.told.status
+        return replace(told, alive=alive, restarts=self.restarts, place=self.name)
 
     def _without(self, state: CameraState, sentence: str) -> WorkerStatus:
         worker = self.told.status.worker if self.told else self.name

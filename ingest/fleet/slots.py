@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ingest.fleet.fair import Governor
+from ingest.fleet.health import as_of_now
 from ingest.fleet.orders import Leave, Open, Watch
 from ingest.fleet.process import WorkerProcess
 from ingest.fleet.status import WorkerStatus
@@ -136,5 +137,12 @@ class Slot:
             cores = float(len(self.order.cores))
             down = WorkerStatus(name, alive=False, cores=cores)
             return replace(down, restarts=self.restarts, room=room, place=self.place)
-        alive = process.alive() and process.quiet_s() < DOUBT_S
-        return replace(process.status, alive=alive, restarts=self.restarts, room=room, place=self.place)
+        quiet_s = process.quiet_s()
+        alive = process.alive() and quiet_s < DOUBT_S
+        told = as_of_now(process.status, quiet_s, self.live) if alive else process.status
+        return replace(told, alive=alive, restarts=self.restarts, room=room, place=self.place)
+
+    @property
+    def live(self) -> frozenset[str]:
+        """Give the ids of its cameras that are live."""
+        return frozenset(name for name, camera in list(self.cameras.items()) if camera.live)

@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 
 LAG_MAX_S = 30.0
 """Further behind the camera than this, we drop the backlog by connecting anew."""
+PAUSE_S = 2.0
+"""After a longer pause a packet counts as received when it was due: FFmpeg's parser keeps the last picture
+before the pause, and gives it when reading fails."""
 NOT_ALLOWED = (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)
 
 
@@ -279,7 +282,6 @@ class RtspSource(SourceBase):
         """Give a packet its time; put it on the tape and into the inbox."""
         arrived, now = time.time(), time.monotonic()
         self.status.frames_in += 1
-        self.status.last_frame_s = now
         pts = packet.pts or 0
         coded = Coded(
             packet=packet,
@@ -292,6 +294,8 @@ class RtspSource(SourceBase):
             fresh=self._clock.settled,
             stream=stream,
         )
+        paused = now - (self.status.last_frame_s or 0.0) > PAUSE_S
+        self.status.last_frame_s = now - max(0.0, arrived - coded.seconds) if paused else now
         if self.tape is not None:
             self.tape.add(coded)
         worth = coded.key or (not self.status.resting and self._rate.awaits(coded.seconds))

@@ -102,6 +102,30 @@ def test_silence_is_taken_for_loss(clip: Path) -> None:
 
 
 @needs_server
+def test_the_picture_that_ffmpeg_keeps_until_reading_fails_does_not_make_a_silent_camera_run(
+    clip: Path,
+) -> None:
+    """It is given after the read time-out; the connection is taken for lost only a time-out later."""
+    patient = {**FAST, "read_timeout_s": 3.0}
+    ages: list[float] = []
+    with (
+        RtspServer(clip, "--at-end", "hold", "--stall-at", 1.0, epoch=time.time()) as server,
+        open_source(server.url, "cam", settings=SourceSettings(**patient)) as source,
+    ):
+        reader = threading.Thread(target=lambda: list(source.frames()))
+        reader.start()
+        until = time.monotonic() + 20
+        while time.monotonic() < until and (source.status.connected or not ages):
+            if source.status.last_frame_s is not None:
+                ages.append(time.monotonic() - source.status.last_frame_s)
+            time.sleep(0.05)
+        source.stop()
+        reader.join()
+    silent = next(number for number, age in enumerate(ages) if age > 2.5)
+    assert min(ages[silent:]) > 2.4
+
+
+@needs_server
 def test_garbled_pictures_are_passed_over(clip: Path) -> None:
     with RtspServer(clip, "--at-end", "hold", "--garbage-at", 1, epoch=time.time()) as server:
         with open_source(server.url, "cam", settings=SourceSettings(**FAST)) as source:
