@@ -15,6 +15,27 @@ EARLY_S = 0.015
 """A frame that comes this much earlier than any before belongs to a burst."""
 
 
+def clock_error_s(start_us: int | None, raw_s: float, arrived_s: float) -> float | None:
+    """Give a camera's clock less ours; None: it does not tell the time.
+
+    The camera's time is that of RTCP sender reports: FFmpeg keeps the first of a connection as the wall clock
+    of presentation time 0. So a clock that is set later shows with the next connection, and the way here
+    (coding, network) counts as being behind: tenths of a second.
+
+    Args:
+        start_us: `start_time_realtime`, microseconds since 1970; None: no report yet. Before 1970: the camera
+            counts from when it was switched on, as RFC 3550 allows.
+        raw_s: presentation time of a picture.
+        arrived_s: when it arrived, seconds since the epoch.
+
+    >>> clock_error_s(1_700_000_000_000_000, raw_s=2.0, arrived_s=1_700_000_000.0)
+    2.0
+    """
+    if start_us is None or start_us <= 0:
+        return None
+    return start_us / 1e6 + raw_s - arrived_s
+
+
 class StreamClock:
     """Seconds since the first frame of a stream, increasing; survives missing and backward times.
 

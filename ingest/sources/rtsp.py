@@ -21,7 +21,7 @@ from detector.errors import Failure
 from ingest.gate import ChangeWatch, Rate
 from ingest.sources import SourceBase, SourceSettings
 from ingest.sources.budget import DecodeBudget
-from ingest.sources.clock import NOMINAL_FPS, LiveClock
+from ingest.sources.clock import NOMINAL_FPS, LiveClock, clock_error_s
 from ingest.sources.decoding import Decoding, Shown
 from ingest.sources.inbox import Inbox
 from ingest.sources.lookback import GAP_MAX_S
@@ -273,13 +273,17 @@ class RtspSource(SourceBase):
         for packet in timed((packet for packet in container.demux(stream) if packet.size), step):
             if self._stop.is_set():
                 return "stopped"
-            self._take(packet, codec, number)
+            coded = self._take(packet, codec, number)
+            if coded.key and coded.fresh:
+                start_us = getattr(container, "start_time_realtime", None)  # from PyAV 18.1 on
+                raw_s = float(coded.pts * codec.time_base)
+                self.status.clock_error_s = clock_error_s(start_us, raw_s, coded.seconds)
             if self._clock.lag_s > LAG_MAX_S:
                 return f"the network is {self._clock.lag_s:.0f} s behind the camera"
         return "the stream ended"
 
-    def _take(self, packet: Packet[Any], codec: Codec, stream: int) -> None:
-        """Give a packet its time; put it on the tape and into the inbox."""
+    def _take(self, packet: Packet[Any], codec: Codec, stream: int) -> Coded:
+        """Give a packet its time; put it on the tape and into the inbox; give it as it is there."""
         arrived, now = time.time(), time.monotonic()
         self.status.frames_in += 1
         pts = packet.pts or 0
@@ -301,6 +305,7 @@ class RtspSource(SourceBase):
         worth = coded.key or (not self.status.resting and self._rate.awaits(coded.seconds))
         gone = self._inbox.put(coded, wake=worth)
         self.status.dropped["late"] += self._rate.slots(0.0, gone / 25)
+        return coded
 
 
 def timed(packets: Iterator[Packet[Any]], step: int) -> Iterator[Packet[Any]]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import doctest
 import random
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -12,10 +13,15 @@ from hypothesis import strategies as st
 
 from detector.errors import WrongUse
 from ingest.gate import Gate, MotionGate, Rate, open_gate
+from ingest.sources import clock
 from ingest.sources.clock import LiveClock, StreamClock
 from ingest.types import Frame
 
 MS = Fraction(1, 1000)
+
+
+def test_the_examples_are_right() -> None:
+    assert doctest.testmod(clock).failed == 0
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(-(2**40), 2**40)), max_size=60))

@@ -17,6 +17,7 @@ from ingest.sources import SourceSettings, open_source
 from ingest.sources.rtsp import RtspSource, masked
 from ingest.types import Frame
 from tests.ingest import streets
+from tests.rtsp_relay import WrongClock
 from tests.rtsp_server import RtspServer
 from tests.videos import make_video, regular
 
@@ -60,6 +61,29 @@ def test_frames_carry_the_time_of_the_camera(clip: Path) -> None:
             assert abs((position - shown + 1) % 2 - 1) < 0.4
         steps = [(b.at - a.at).total_seconds() for a, b in pairwise(frames)]
         assert steps == pytest.approx([0.2] * len(steps), abs=0.045)
+
+
+@needs_server
+@pytest.mark.parametrize(("shift_s", "error_s"), [(0, 0.0), (7, 7.0), (-3600, -3600.0), (None, None)])
+def test_the_error_of_the_cameras_clock_is_what_its_sender_reports_say(
+    clip: Path, shift_s: int | None, error_s: float | None
+) -> None:
+    with (
+        RtspServer(clip, "--loop") as server,
+        WrongClock(server.url, shift_s) as camera,
+        open_source(camera.url, "cam", settings=SourceSettings(**FAST)) as source,
+    ):
+        until = time.monotonic() + 30
+        for _ in source.frames():
+            if time.monotonic() > until or source.status.clock_error_s is not None:
+                break
+            if shift_s is None and source.status.frames_in > 100:
+                break
+    assert source.status.frames_in
+    if error_s is None:
+        assert source.status.clock_error_s is None
+    else:
+        assert source.status.clock_error_s == pytest.approx(error_s, abs=1.5)
 
 
 @needs_server
