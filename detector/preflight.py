@@ -63,6 +63,19 @@ def check_words(backend: str, device: str | None) -> None:
         raise WrongUse("the backend tensorrt computes on a GPU; take another --backend for the CPU.")
 
 
+def on_gpu(backend: str, device: str | None) -> bool:
+    """Tell whether a backend would compute on a GPU of this machine; see `preflight`, which comes first."""
+    if device is not None or backend == "tensorrt":
+        return device != "cpu"
+    if backend != "ultralytics":
+        return False
+    try:
+        preflight(backend, "cuda")
+    except Failure:
+        return False
+    return True
+
+
 def check_here(backend: str, device: str | None) -> None:
     """Look for the GPU with the backend's own library, in this process.
 

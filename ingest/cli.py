@@ -16,7 +16,7 @@ from types import FrameType
 
 from detector.errors import Failure, WrongUse
 from detector.precision import CHOICES
-from detector.preflight import check_words, preflight
+from detector.preflight import check_words, on_gpu, preflight
 from ingest.config import load_site
 from ingest.deploy import ApiChoice, Json, table_of
 from ingest.doctor import examine
@@ -97,7 +97,8 @@ def _api_choice(args: argparse.Namespace, dispatch: str, port: int, confirm: Ite
 def _job(args: argparse.Namespace, api: ApiChoice, data: Path) -> Job:
     """Put together what the command line said, once it is clear that this machine can do it."""
     if getattr(args, "fleet", None) == "ray":
-        check_words(args.backend, args.device)  # the GPUs are on other machines
+        # the GPUs are on other machines
+        check_words(args.backend, args.device or ("cuda" if args.gpu_fraction is not None else None))
     else:
         preflight(args.backend, args.device)
     return Job(
@@ -178,7 +179,7 @@ def serve(argv: list[str]) -> int:
     _check_fleet(args)
 
     from ingest.fleet.serve import FleetJob, serve_site
-    from ingest.fleet.supervisor import Size
+    from ingest.fleet.size import Size
 
     site = load_site(args.site) if args.site else None
     api = _api_choice(args, "none", args.port, args.auto_confirm)
@@ -187,11 +188,13 @@ def serve(argv: list[str]) -> int:
     args.precision = args.precision or "auto"
     job = _job(args, api, args.data or Path(DEFAULT_DATA))
     _stop_on_signals(job.stop)
-    fleet = FleetJob(Size(args.workers, args.max_load), args.site, args.status_port)
+    share = _gpu_share(args) if site is not None else None
+    size = Size(args.workers, args.max_load, share if args.fleet == "local" else None)
+    fleet = FleetJob(size, args.site, args.status_port)
     if args.fleet == "ray" and site is not None:
         from ingest.fleet.ray_serve import Cluster, serve_on_ray
 
-        cluster = Cluster(args.address, args.gpu_fraction, args.host)
+        cluster = Cluster(args.address, share, args.host)
         serve_on_ray(job, site, fleet, cluster, _printer(as_json=args.json), _ready)
     else:
         serve_site(job, site, fleet, _printer(as_json=args.json), _ready)
@@ -220,7 +223,8 @@ def _fleet_options(parser: argparse.ArgumentParser) -> None:
         "--gpu-fraction",
         type=float,
         metavar="SHARE",
-        help="GPU that each group of cameras reserves on a Ray cluster, such as 0.25",
+        help="of a GPU, that each worker takes, or each group on a Ray cluster reserves, such as 0.25 "
+        "(default on a GPU: 1; one worker computes for all cameras)",
     )
     add(
         "--workers",
@@ -246,8 +250,15 @@ def _fleet_options(parser: argparse.ArgumentParser) -> None:
 def _check_fleet(args: argparse.Namespace) -> None:
     if args.fleet == "ray":
         _check_ray(args)
-    elif args.address or args.gpu_fraction is not None:
-        raise WrongUse("--address and --gpu-fraction are for a Ray cluster: add --fleet ray.")
+    elif args.address:
+        raise WrongUse("--address is for a Ray cluster: add --fleet ray.")
+    share = args.gpu_fraction
+    if share is not None and not (0.01 <= share <= 1 or (share > 1 and share == int(share))):
+        raise WrongUse(f"--gpu-fraction {share:g}: give a share from 0.01 to 1, or whole GPUs.")
+    if share is not None and share > 1 and args.fleet == "local":
+        raise WrongUse(f"--gpu-fraction {share:g}: a worker uses one GPU; give a share from 0.01 to 1.")
+    if share is not None and args.device == "cpu":
+        raise WrongUse("--gpu-fraction is of a GPU, --device cpu asks for none: leave one of the two out.")
     if args.workers is not None and not 1 <= args.workers <= WORKERS_MAX:
         raise WrongUse(f"--workers {args.workers}: give a number from 1 to {WORKERS_MAX}.")
     if not 0 < args.max_load <= 1:
@@ -261,9 +272,24 @@ def _check_ray(args: argparse.Namespace) -> None:
         raise WrongUse("--fleet ray watches the cameras of a site: add --site.")
     if args.workers is not None:
         raise WrongUse("--workers is for one machine: on a cluster, groups are made as measured costs need.")
-    share = args.gpu_fraction
-    if share is not None and not (0.01 <= share <= 1 or (share > 1 and share == int(share))):
-        raise WrongUse(f"--gpu-fraction {share:g}: give a share from 0.01 to 1, or whole GPUs.")
+    if args.device is not None and args.device.startswith("cuda:"):
+        raise WrongUse(f"--device {args.device}: on a cluster Ray says which GPU a group gets; take cuda.")
+    if args.address not in {None, "auto"}:
+        from ingest.fleet.ray_link import host_and_port
+
+        host_and_port(args.address)
+
+
+def _gpu_share(args: argparse.Namespace) -> float | None:
+    """Give the share of a GPU that each worker or group takes; None: they compute on the CPU."""
+    if args.fleet == "ray":
+        wanted = args.gpu_fraction is not None or args.device == "cuda" or args.backend == "tensorrt"
+    elif not (wanted := on_gpu(args.backend, args.device)) and args.gpu_fraction is not None:
+        raise WrongUse(
+            f"--gpu-fraction {args.gpu_fraction:g}: nothing here computes on a GPU; add --device cuda and a "
+            "--backend for it, or leave it out."
+        )
+    return float(args.gpu_fraction or 1.0) if wanted else None
 
 
 def demo(argv: list[str]) -> int:

@@ -30,26 +30,21 @@ from ingest.fleet.cost import Books
 from ingest.fleet.ray_group import Plan, Terms
 from ingest.fleet.ray_hands import HandOver
 from ingest.fleet.ray_link import Notes, free_cpus, nodes
-from ingest.fleet.ray_member import Member, new_name
-from ingest.fleet.ray_plan import (
-    Node,
-    group_for,
-    new_groups,
-    next_move,
-    reservation,
-)
+from ingest.fleet.ray_member import Member
+from ingest.fleet.ray_placing import Placing
+from ingest.fleet.ray_plan import Node, next_move
 from ingest.fleet.ray_shares import Shares
 from ingest.fleet.ray_supervise import supervise
 from ingest.fleet.site_file import Changes, SiteFile, changes
 from ingest.fleet.status import CameraState, CameraStatus, OutboxCount, WorkerStatus
 from ingest.fleet.status_server import NoSuchCamera, Refusal
+from ingest.fleet.ticker import Ticker
 from ingest.site import Camera, Site
 
 log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
-TICK_S = 0.5
 LOOK_S = 3.0
 """Pause between two looks at the nodes, and for cameras without a place."""
 MOVE_S = 20.0
@@ -60,8 +55,6 @@ HANGS_S = 30.0
 """Where there is no other node, its process is started again after so long."""
 PENDING_S = 60.0
 """A group that found no place for so long is broken up into smaller ones, or not made."""
-AGAIN_S = 15.0
-"""Pause before cameras of a group that could not work get another."""
 READY_S = 120.0
 """How long the first group may take to open."""
 SHOWN_MAX = 200
@@ -99,19 +92,19 @@ class RayFleet:
         self._notes = Notes(terms.fleet)
         self._wanted = {camera.id: camera for camera in cameras}
         self._sent: dict[str, Camera] = {}
-        self._waiting: dict[str, str] = {}
         self._members: dict[str, Member] = {}
         self._nodes: list[Node] = []
         self._books = Books()
         self._shares = Shares()
-        self._next_look = self._next_move = self._next_group = 0.0
+        self._placing = Placing(terms, self._notes, self._wanted, self._members, self._books)
+        self._next_look = self._next_move = 0.0
         self._lock = threading.RLock()
-        self._done = threading.Event()
+        self._ticker = Ticker("ray-fleet", self._look_after_all)
+        self._done = self._ticker.done
         self._chores = ThreadPoolExecutor(1, thread_name_prefix="hand-over")
         self._chore: Future[None] | None = None
-        self._hands = HandOver(self._lock, self._members, self._new, self._done)
+        self._hands = HandOver(self._lock, self._members, self._placing.new, self._done)
         self._supervisorship: Any = None
-        self._thread = threading.Thread(target=self._run, name="ray-fleet", daemon=True)
 
     def __enter__(self) -> Self:
         """Take over or make the groups, and begin.
@@ -128,14 +121,13 @@ class RayFleet:
         except BaseException:
             self._end()
             raise
-        self._thread.start()
+        self._ticker.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._done.set()
-        self._thread.join(timeout=60)
+        self._ticker.stop(60)
         self._end()
 
     def _end(self) -> None:
@@ -179,7 +171,7 @@ class RayFleet:
             seen |= mine.keys()
             if mine != member.cameras:
                 member.change(take=mine.values(), leave=[name for name in member.cameras if name not in mine])
-        self._waiting = {name: "" for name in self._wanted if name not in seen}
+        self._placing.waiting = {name: "" for name in self._wanted if name not in seen}
 
     def _wait_for_first(self) -> None:
         """Wait until a group works, and tell what is wrong if none can."""
@@ -205,7 +197,7 @@ class RayFleet:
         now = time.monotonic()
         with self._lock:
             rows = [member.status(now) for member in self._members.values()]
-            waiting = list(self._waiting.items())
+            waiting = list(self._placing.waiting.items())
         cameras = tuple(
             CameraStatus(name, "", CameraState.REFUSED, sentence or "it waits for a place on the cluster.")
             for name, sentence in waiting[:SHOWN_MAX]
@@ -236,8 +228,8 @@ class RayFleet:
                 self._apply(Changes(changed=(camera,)))
                 return
             self._apply(Changes(added=(camera,)))
-            self._place(nodes(), ask=False)
-            if sentence := self._waiting.get(camera.id):
+            self._placing.place(nodes(), ask=False)
+            if sentence := self._placing.waiting.get(camera.id):
                 self._sent.pop(camera.id)
                 self._apply(Changes(removed=(camera.id,)))
                 raise Refusal(f"camera '{camera.id}' is refused: {sentence}")
@@ -258,14 +250,14 @@ class RayFleet:
     def _apply(self, found: Changes) -> None:
         for camera in found.added:
             self._wanted[camera.id] = camera
-            self._waiting[camera.id] = ""
+            self._placing.waiting[camera.id] = ""
         for camera in found.changed:
             self._wanted[camera.id] = camera
             if (member := self._member_of(camera.id)) is not None:
                 member.change(take=[camera])
         for camera_id in found.removed:
             self._wanted.pop(camera_id, None)
-            self._waiting.pop(camera_id, None)
+            self._placing.waiting.pop(camera_id, None)
             self._books.forget(camera_id)
             if (member := self._member_of(camera_id)) is not None:
                 member.change(leave=[camera_id])
@@ -275,15 +267,11 @@ class RayFleet:
 
     # -- the thread --
 
-    def _run(self) -> None:
-        while not self._done.wait(TICK_S):
-            try:
-                with self._lock:
-                    cases = list(self._tick(time.monotonic()))
-                for case in cases:
-                    self._show(case)
-            except Exception:  # the process loop: cameras go on being watched
-                log.exception("the supervisor stumbled; it goes on")
+    def _look_after_all(self) -> None:
+        with self._lock:
+            cases = list(self._tick(time.monotonic()))
+        for case in cases:
+            self._show(case)
 
     def _tick(self, now: float) -> Iterator[Json]:
         """Look after everything once; give the cases that came."""
@@ -292,11 +280,11 @@ class RayFleet:
             self._apply(changes(self._wanted, after))
         for member in list(self._members.values()):
             if told := member.poll(now):
-                live = {name for name, camera in member.cameras.items() if "://" in str(camera.source)}
+                live = {name for name, camera in member.cameras.items() if camera.live}
                 self._books.note(told.status, now, live)
                 yield from (case for _, case in told.cases)
             if member.dead or member.refusal:
-                self._dissolve(member, _first_line(member.dead or member.refusal))
+                self._placing.dissolve(member, _first_line(member.dead or member.refusal))
         if now >= self._next_look:
             self._next_look = now + LOOK_S
             self._look(now)
@@ -306,7 +294,7 @@ class RayFleet:
         self._nodes = nodes()
         for member in list(self._members.values()):
             self._look_after(member, now)
-        self._place(self._nodes)
+        self._placing.place(self._nodes)
         self._share(now)
         if self._chore is None or self._chore.done():
             self._chore = self._next_chore(now)
@@ -317,7 +305,9 @@ class RayFleet:
                 return self._chores.submit(self._hands.retire, member)
         groups = [member.group() for member in self._members.values()]
         settled = frozenset(name for name in self._wanted if self._books.measured(name))
-        move = next_move(self._nodes, groups, self._costs(), settled)
+        if self._placing.gpu_groups(self._nodes) == 0:
+            return None  # whoever moves needs a second share for a while
+        move = next_move(self._nodes, groups, self._placing.costs(), settled)
         if move is None or (now < self._next_move and "drain" not in move.reason):
             return None
         self._next_move = now + MOVE_S
@@ -335,21 +325,13 @@ class RayFleet:
             log.info("%s: its node is full, or no longer is: %d rates change", name, len(rates))
             self._members[name].set_rates(rates)
 
-    def _costs(self) -> dict[str, float]:
-        """Give what each camera takes in cores: measured, or estimated from those that were."""
-        found = {}
-        for name, camera in self._wanted.items():
-            demand = self._books.demand(name, camera.fps, camera.fps)
-            found[name] = demand.cost(camera.fps)
-        return found
-
     # -- groups that fail --
 
     def _look_after(self, member: Member, now: float) -> None:
         quiet_s = now - member.heard_at
         if member.told is None:
             if quiet_s > PENDING_S and len(member.cameras) > 1 and max(free_cpus().values()) < member.cpus:
-                self._dissolve(member, "no node had room for all its cameras together")
+                self._placing.dissolve(member, "no node had room for all its cameras together")
             return
         if quiet_s < SILENT_S or member.held:
             return
@@ -363,88 +345,11 @@ class RayFleet:
             log.warning("%s says nothing for %.0f s; its cameras go elsewhere", member.name, quiet_s)
             self._members.pop(member.name)
             member.end()
-            self._new(member.cpus, member.cameras.values(), best)
+            self._placing.new(member.cpus, member.cameras.values(), best)
         elif quiet_s > HANGS_S:
             log.warning("%s says nothing for %.0f s; its process is started again", member.name, quiet_s)
             member.heard_at = now
             member.restart()
-
-    def _dissolve(self, member: Member, sentence: str) -> None:
-        """End a group that cannot work; its cameras wait for another."""
-        log.warning("%s ends: %s", member.name, sentence)
-        self._members.pop(member.name, None)
-        self._waiting |= dict.fromkeys(member.cameras, sentence)
-        member.end()
-        self._next_group = time.monotonic() + AGAIN_S
-
-    # -- cameras without a place --
-
-    def _place(self, now_nodes: list[Node], *, ask: bool = True) -> None:
-        """Give waiting cameras a place: with others where there is room, else in new groups.
-
-        Args:
-            now_nodes: as they are.
-            ask: make a group that does not fit, where none does.
-        """
-        if not self._waiting or time.monotonic() < self._next_group:
-            return
-        costs = self._costs()
-        self._join(costs)
-        free = free_cpus()
-        room = [free.get(node.node_id, 0.0) for node in now_nodes if node.usable]
-        pending = sum(member.cpus for member in self._members.values() if member.told is None)
-        formed = new_groups({name: costs[name] for name in self._waiting}, room, pending)
-        for names in formed:
-            self._new(reservation(sum(costs[name] for name in names)), [self._wanted[n] for n in names])
-            for name in names:
-                self._waiting.pop(name)
-        if ask and self._waiting and not formed and not pending:
-            self._ask_for_room(costs, sum(room), sum(node.cpus for node in now_nodes if node.usable))
-        for name in self._waiting:
-            self._waiting[name] = _no_room(costs[name], max(0.0, sum(room) - pending), now_nodes)
-
-    def _join(self, costs: dict[str, float]) -> None:
-        """Put waiting cameras into groups that have room."""
-        refused = float("inf")
-        for name in list(self._waiting):
-            if costs[name] >= refused:  # ten thousand that all find no room are not tried one by one
-                continue
-            groups = [member.group() for member in self._members.values() if not member.held]
-            found = group_for(costs[name], groups, costs)
-            if found is None:
-                refused = costs[name]
-                continue
-            self._members[found].change(take=[self._wanted[name]])
-            self._waiting.pop(name)
-
-    def _ask_for_room(self, costs: dict[str, float], free: float, total: float) -> None:
-        """Make one group that Ray cannot place yet: by such a demand its autoscaler knows what to add."""
-        name = next(iter(self._waiting))
-        log.warning(
-            "%d cameras have no place: %.2f of the cluster's %.2f CPUs are free, one takes %.2f",
-            len(self._waiting),
-            free,
-            total,
-            costs[name],
-        )
-        self._new(reservation(costs[name]), [self._wanted[name]])
-        self._waiting.pop(name)
-
-    def _new(self, cpus: float, cameras: Iterable[Camera], node_id: str | None = None) -> Member:
-        member = Member(new_name(self._terms.fleet), cpus, self._terms, self._notes)
-        member.cameras = {camera.id: camera for camera in cameras}
-        member.number = 1
-        self._members[member.name] = member
-        member.start(node_id)
-        return member
-
-
-def _no_room(cost: float, free: float, known: Iterable[Node]) -> str:
-    total = sum(node.cpus for node in known if node.usable)
-    return (
-        f"no room on the cluster: it would take {reservation(cost):.2f} CPUs, and {free:.2f} of {total:.2f} "
-        "are free; add a node, lower fps, or use substreams."
-    )
 
 
 def _first_line(text: str) -> str:

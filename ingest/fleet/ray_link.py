@@ -71,7 +71,7 @@ def _needs_ray() -> None:
 
 def _check(address: str) -> None:
     """Ask who is there before Ray does, which waits for minutes."""
-    host, port = _host_and_port(address)
+    host, port = host_and_port(address)
     try:
         socket.create_connection((host, port), timeout=ANSWER_S).close()
     except OSError as error:
@@ -89,7 +89,12 @@ def _check(address: str) -> None:
         )
 
 
-def _host_and_port(address: str) -> tuple[str, int]:
+def host_and_port(address: str) -> tuple[str, int]:
+    """Take an address apart.
+
+    Raises:
+        WrongUse: it is none.
+    """
     if address.startswith("ray://"):
         raise WrongUse(
             f"{address} is an address for Ray clients, which cannot hold cameras; make this machine a node "
@@ -202,10 +207,19 @@ def _draining() -> frozenset[str]:
 
 def free_cpus() -> dict[str, float]:
     """Give the CPUs that nobody has reserved, by node id."""
+    return _free("CPU")
+
+
+def free_gpus() -> dict[str, float]:
+    """Give the GPUs, and parts of one, that nobody has reserved, by node id."""
+    return _free("GPU")
+
+
+def _free(kind: str) -> dict[str, float]:
     from ray._private.state import available_resources_per_node
 
     rows = available_resources_per_node()
-    return {node_id: float(row.get("CPU", 0.0)) for node_id, row in rows.items()}
+    return {node_id: float(row.get(kind, 0.0)) for node_id, row in rows.items()}
 
 
 def check_gpu(fraction: float) -> None:
@@ -214,10 +228,10 @@ def check_gpu(fraction: float) -> None:
     Raises:
         Failure: none has.
     """
-    if not any(node.gpus >= min(1.0, fraction) for node in nodes() if node.alive):
+    if not any(node.gpus >= fraction for node in nodes() if node.alive):
         raise Failure(
-            f"--gpu-fraction {fraction:g} asks for a GPU, but no node of the Ray cluster has one: leave it "
-            "out (the CPU is used), or add a node with a GPU."
+            f"each group of cameras is to have {fraction:g} of a GPU (--gpu-fraction, --device cuda), but no "
+            "node of the Ray cluster has one: leave it out (the CPU is used), or add a node with a GPU."
         )
 
 

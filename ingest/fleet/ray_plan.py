@@ -82,7 +82,7 @@ def reservation(load: float) -> float:
 
 
 def share_out(
-    costs: Mapping[str, float], nodes: int, group_cpus: float = GROUP_CPUS
+    costs: Mapping[str, float], nodes: int, group_cpus: float = GROUP_CPUS, most: int | None = None
 ) -> list[tuple[str, ...]]:
     """Form groups of even load: as many as the load needs, and one for each node where there are cameras.
 
@@ -90,6 +90,7 @@ def share_out(
         costs: cores by camera.
         nodes: that may take a group.
         group_cpus: largest load of a group; a camera that costs more has one for itself.
+        most: groups that there may be, however large each gets.
 
     >>> share_out({"a": 0.9, "b": 0.5, "c": 0.4}, nodes=2)
     [('a',), ('b', 'c')]
@@ -97,7 +98,7 @@ def share_out(
     if not costs:
         return []
     needed = max(math.ceil(sum(costs.values()) / group_cpus), math.ceil(len(costs) / GROUP_CAMERAS))
-    count = min(len(costs), max(1, needed, nodes))
+    count = min(len(costs), max(1, needed, nodes), most or len(costs))
     heap: list[tuple[float, int]] = [(0.0, index) for index in range(count)]
     groups: list[list[str]] = [[] for _ in range(count)]
     for camera_id in sorted(costs, key=lambda name: (-costs[name], name)):  # longest first: Graham's rule
@@ -108,25 +109,35 @@ def share_out(
     return [tuple(group) for group in groups if group]
 
 
-def new_groups(costs: Mapping[str, float], room: Sequence[float], pending: float) -> list[tuple[str, ...]]:
+def new_groups(
+    costs: Mapping[str, float], room: Sequence[float], pending: float, gpu_groups: int | None = None
+) -> list[tuple[str, ...]]:
     """Form groups of cameras that have none, of as many as there is room for, the first first.
 
     Args:
         costs: cores by camera, in the order in which they are to be served.
         room: free CPUs of each usable node.
         pending: CPUs of groups that are to be placed there yet.
+        gpu_groups: how many groups still find their share of a GPU; each may then be as large as a node has
+            room, for it is the GPU that computes. None: groups need no GPU.
 
     >>> new_groups({"a": 0.5, "b": 0.5, "c": 0.5}, room=[0.7, 0.7], pending=0.0)
     [('a',), ('b',)]
+    >>> new_groups({"a": 1.5, "b": 1.5, "c": 1.5}, room=[16.0], pending=0.0, gpu_groups=1)
+    [('a', 'b', 'c')]
     """
     left, largest = sum(room) - pending, max(room, default=0.0)
+    most = len(costs) if gpu_groups is None else gpu_groups
+    if gpu_groups is not None:
+        left = min(left, gpu_groups * largest)
     taken: dict[str, float] = {}
     for name, cost in costs.items():
         load = sum(taken.values()) + cost
-        if reservation(load) <= left and reservation(cost) <= largest:
+        fits = reservation(load) <= left and reservation(cost) <= largest
+        if fits and len(taken) < most * GROUP_CAMERAS:
             taken[name] = cost
     size = min(GROUP_CPUS, max(largest / HEADROOM - CPUS_STEP, max(taken.values(), default=0.0)))
-    return share_out(taken, sum(1 for cpus in room if cpus > 0), size)
+    return share_out(taken, sum(1 for cpus in room if cpus > 0), size, most)
 
 
 def group_for(cost: float, groups: Sequence[Group], costs: Mapping[str, float]) -> str | None:

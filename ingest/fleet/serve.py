@@ -19,9 +19,10 @@ from ingest.fleet.group import GroupSettings
 from ingest.fleet.metrics import metrics_route
 from ingest.fleet.orders import Open
 from ingest.fleet.site_file import SiteFile
+from ingest.fleet.size import Size
 from ingest.fleet.status import STATUS_PORT
 from ingest.fleet.status_server import StatusServer, create_app
-from ingest.fleet.supervisor import Size, Supervisor
+from ingest.fleet.supervisor import Supervisor
 from ingest.session import Job
 from ingest.site import Site
 from ingest.uplink import Uplink

@@ -13,7 +13,6 @@ import statistics
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -28,6 +27,7 @@ from ingest.fleet.orders import Open, Rates
 from ingest.fleet.placement import Place, Placed, place
 from ingest.fleet.roster import Roster
 from ingest.fleet.site_file import Changes, SiteFile
+from ingest.fleet.size import Size
 from ingest.fleet.slots import START_S, Slot, shares_of
 from ingest.fleet.status import CameraState, CameraStatus, WorkerStatus
 from ingest.fleet.status_server import NoSuchCamera, Refusal
@@ -51,19 +51,6 @@ NAMED_MAX = 5
 """More refusals at once than this are one sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How many workers, and how full they may be.
-
-    Args:
-        workers: processes; None: one per usable core, but not more than there are cameras.
-        max_load: share of its cores that the cameras of a worker may take, (0, 1].
-    """
-
-    workers: int | None = None
-    max_load: float = 0.85
-
-
 class Supervisor:
     """Watch the cameras of a site in worker processes. A context manager; also a `status_server.Fleet`.
 
@@ -83,7 +70,7 @@ class Supervisor:
         self._books = Books()
         cameras = order.site.cameras
         cores = usable_cores()
-        workers = size.workers or min(len(cores), len(cameras))
+        workers = size.count(len(cores), len(cameras))
         models = tuple(sorted({camera.model for camera in cameras}))
         self._slots = [
             Slot(

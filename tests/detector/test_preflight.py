@@ -45,6 +45,23 @@ def test_a_child_asks_torch_and_its_sentence_is_ours():
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("backend", "device", "has", "gpu"),
+    [
+        ("openvino", None, True, False),
+        ("onnx", "cuda", True, True),
+        ("tensorrt", None, True, True),
+        ("ultralytics", "cpu", True, False),
+        ("ultralytics", None, True, True),
+        ("ultralytics", None, False, False),
+    ],
+)
+def test_what_would_compute_on_a_gpu(backend, device, has, gpu, monkeypatch):
+    answer = SimpleNamespace(returncode=0 if has else 1, stdout="there is none.", stderr="")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: answer)
+    assert module.on_gpu(backend, device) is gpu
+
+
 def test_a_child_that_hangs_or_dies(monkeypatch):
     def hangs(command, timeout, **_):
         assert command == [sys.executable, "-m", "detector.preflight", "tensorrt", "cuda"]

@@ -264,9 +264,45 @@ def _rss_bytes(pid):
         (["--workers", "0"], "--workers 0: give a number from 1 to 256."),
         (["--max-load", "1.5"], "--max-load 1.5: give a share of the cores, above 0 and up to 1."),
         (["--status-port", "70000"], "--status-port 70000: give a port from 0 to 65535."),
+        (["--address", "10.0.0.5:6379"], "--address is for a Ray cluster: add --fleet ray."),
+        (["--gpu-fraction", "2"], "--gpu-fraction 2: a worker uses one GPU; give a share from 0.01 to 1."),
+        (
+            ["--gpu-fraction", "0.5", "--device", "cpu"],
+            "--gpu-fraction is of a GPU, --device cpu asks for none: leave one of the two out.",
+        ),
+        (
+            ["--site", "{site}", "--gpu-fraction", "0.5"],
+            (
+                "--gpu-fraction 0.5: nothing here computes on a GPU; add --device cuda and a --backend for it, or leave "
+                "it out."
+            ),
+        ),
+        (
+            ["--site", "{site}", "--device", "cuda"],
+            (
+                "the backend openvino computes on the CPU, not on cuda; take --backend ultralytics, tensorrt or onnx "
+                "for a GPU."
+            ),
+        ),
+        (
+            ["--site", "{site}", "--fleet", "ray", "--device", "cuda:1"],
+            "--device cuda:1: on a cluster Ray says which GPU a group gets; take cuda.",
+        ),
+        (
+            ["--site", "{site}", "--fleet", "ray", "--gpu-fraction", "0.5"],
+            (
+                "the backend openvino computes on the CPU, not on cuda; take --backend ultralytics, tensorrt or onnx "
+                "for a GPU."
+            ),
+        ),
+        (
+            ["--site", "{site}", "--fleet", "ray", "--address", "abc"],
+            "'abc' is no address of a Ray cluster; give HOST:PORT, such as 10.0.0.5:6379.",
+        ),
     ],
 )
-def test_a_wrong_option_is_one_sentence(kerbwatch, words, sentence):
-    done = kerbwatch("serve", *words)
+def test_a_wrong_option_is_one_sentence(kerbwatch, tmp_path, words, sentence):
+    site = write_site(tmp_path / "site.toml", {"one": "rtsp://127.0.0.1:9/live"})
+    done = kerbwatch("serve", *(word.format(site=site) for word in words), "--data", tmp_path / "data")
     assert done.code == 2
     assert done.sentence.endswith(sentence)

@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from detector.errors import WrongUse
 from ingest.fleet.claims import Claims
 from ingest.fleet.group import GroupSettings
 from ingest.fleet.orders import Leave, Open, Rates, Watch
+from ingest.fleet.size import Size
 from ingest.fleet.status import CameraState, CameraStatus, WorkerStatus, cameras_of
-from ingest.fleet.supervisor import PROBATION_S, Size, Supervisor
+from ingest.fleet.supervisor import PROBATION_S, Supervisor
 from tests.ingest.fleet.sites import camera, site_of
 
 
@@ -88,6 +90,22 @@ class Machine:
     def refused(self):
         rows = cameras_of(self.supervisor.status())
         return {row.camera_id: row.fault for row in rows if row.state is CameraState.REFUSED}
+
+
+@pytest.mark.parametrize(
+    ("size", "workers"),
+    [(Size(gpu_share=1.0), 1), (Size(gpu_share=0.5), 2), (Size(3, gpu_share=0.25), 3), (Size(4), 4)],
+)
+def test_a_gpu_has_one_worker_unless_shares_of_it_are_stated(tmp_path, size, workers):
+    order = Open(site_of(*live_cameras(9)), GroupSettings(sends=False), tmp_path, "http://127.0.0.1:9", "")
+    assert len(Supervisor(order, size, Claims(None, None)).status()) == workers + 1  # and who waits
+
+
+def test_more_workers_than_a_gpu_has_shares_for_are_refused():
+    with pytest.raises(WrongUse, match=r"--workers 2: on a GPU one worker .* with --gpu-fraction 0\.5\."):
+        Size(2, gpu_share=1.0)
+    with pytest.raises(WrongUse, match="--workers 5"):
+        Size(5, gpu_share=0.25)
 
 
 def live_cameras(number, **keys):

@@ -17,9 +17,10 @@ from ingest.fleet.claims import Claims, LockFiles
 from ingest.fleet.group import GroupSettings
 from ingest.fleet.orders import Open
 from ingest.fleet.site_file import SiteFile
+from ingest.fleet.size import Size
 from ingest.fleet.status import CameraState, cameras_of
 from ingest.fleet.status_server import NoSuchCamera, Refusal
-from ingest.fleet.supervisor import Size, Supervisor
+from ingest.fleet.supervisor import Supervisor
 from ingest.uplink import Uplink
 from tests.api_stand_in import ApiStandIn
 from tests.ingest.fleet.sites import always_a_car, camera, clip, eventually, site_of

@@ -1,0 +1,48 @@
+"""How many workers a machine gets, and how full they may be. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from detector.errors import WrongUse
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many workers, and how full they may be.
+
+    A GPU is used well by one worker that puts pictures of all cameras into a batch, so it gets one, unless
+    each is to have a stated share. Nothing keeps a worker to its share: like Ray's, it is what is planned.
+
+    Args:
+        workers: processes; None: one per usable core, but not more than there are cameras; on a GPU, as many
+            as have their share of it.
+        max_load: share of its cores that the cameras of a worker may take, (0, 1].
+        gpu_share: of the GPU, that each worker takes, (0, 1]; None: they compute on the CPU.
+
+    Raises:
+        WrongUse: more shares are asked for than a GPU has.
+    """
+
+    workers: int | None = None
+    max_load: float = 0.85
+    gpu_share: float | None = None
+
+    def __post_init__(self) -> None:
+        """See that the workers fit the GPU."""
+        if self.gpu_share is not None and (self.workers or 1) * self.gpu_share > 1 + 1e-9:
+            raise WrongUse(
+                f"--workers {self.workers}: on a GPU one worker computes for all cameras, in batches; leave "
+                f"--workers out, or give each a share with --gpu-fraction {1 / (self.workers or 1):.2g}."
+            )
+
+    def count(self, cores: int, cameras: int) -> int:
+        """Give the number of workers.
+
+        >>> Size().count(8, 3), Size(gpu_share=1.0).count(8, 200), Size(gpu_share=0.25).count(8, 200)
+        (3, 1, 4)
+        """
+        if self.workers is not None:
+            return self.workers
+        most = cores if self.gpu_share is None else int(1 / self.gpu_share + 1e-9)
+        return min(most, cameras)
