@@ -208,6 +208,18 @@ WORKER: Final[tuple[_Reading[WorkerStatus], ...]] = (
     ),
     _Reading(
         GaugeMetricFamily,
+        "kerbwatch_worker_cpu_others_cores",
+        "Of those, CPU cores that other programs use, as admission reckons with them: a mean of minutes.",
+        lambda worker: _one(worker.cores_others),
+    ),
+    _Reading(
+        GaugeMetricFamily,
+        "kerbwatch_worker_cpu_left_cores",
+        "CPU cores that the worker's cameras may take beside other programs; absent where not known.",
+        lambda worker: _known(worker.cores_left),
+    ),
+    _Reading(
+        GaugeMetricFamily,
         "kerbwatch_worker_resident_memory_bytes",
         "Resident memory of the worker, bytes.",
         lambda worker: _one(worker.rss_bytes),

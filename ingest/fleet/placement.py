@@ -11,17 +11,23 @@ from ingest.site import Camera
 
 CAMERA_BYTES = 30_000_000
 """Memory that a further camera takes: decoder, queue, evidence of the last minute."""
+OTHERS_NAMED = 0.1
+"""Cores of other programs that are worth a word."""
 RESERVE_BYTES = 300_000_000
 """Memory that is left to the rest of the machine."""
 
 
 @dataclass(slots=True)
 class Place:
-    """One worker: cores that its cameras take at the rates they want, and cores that they may take."""
+    """One worker: cores that its cameras take at the rates they want, and cores that they may take.
+
+    `others`: cores that other programs use there.
+    """
 
     load: float
     cap: float
     cameras: int = 0
+    others: float = 0.0
 
 
 @dataclass(slots=True)
@@ -71,4 +77,6 @@ def _sentence(wanted: Demand, places: Sequence[Place]) -> str:
     if not places:
         return "no worker runs at the moment; it is tried again"
     load, cap = sum(place.load for place in places), sum(place.cap for place in places)
-    return no_room(wanted, load, cap, sum(place.cameras for place in places))
+    sentence = no_room(wanted, load, cap, sum(place.cameras for place in places))
+    others = sum(place.others for place in places)
+    return f"{sentence}; other programs use {others:.1f} cores" if others >= OTHERS_NAMED else sentence

@@ -25,6 +25,7 @@ EXAMPLE: Final = WorkerStatus(
     precision="int8",
     batches={1: 1},
     room=1,
+    cores_left=0.85,
     cameras=(
         CameraStatus(
             "cam-1",

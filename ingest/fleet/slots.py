@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from ingest.fleet.fair import Governor
 from ingest.fleet.health import as_of_now
 from ingest.fleet.orders import Leave, Open, Watch
+from ingest.fleet.others import Others, cores_left
 from ingest.fleet.process import WorkerProcess
 from ingest.fleet.status import WorkerStatus
 from ingest.site import Camera
@@ -49,13 +50,15 @@ class Slot:
 
     Args:
         order: what its process is opened with; `order.cores` are its cores.
-        cap: cores that its cameras may use together.
+        cap: cores that its cameras may use together where no other program wants any; see `left`.
         place: its name, whichever process it holds.
+        cores: how many it has, below 1 where it shares one with other workers.
     """
 
     order: Open
     cap: float
     place: str
+    cores: float
     process: WorkerProcess | None = None
     cameras: dict[str, Camera] = field(default_factory=dict)
     governor: Governor = field(default_factory=Governor)
@@ -63,12 +66,24 @@ class Slot:
     restarts: int = 0
     next_start: float = 0.0
     noted: WorkerStatus | None = None
+    others: Others = field(default_factory=Others)
     _falls: list[float] = field(default_factory=list)
 
     def start(self) -> WorkerProcess:
         """Start a process."""
         self.process = WorkerProcess(self.order)
         return self.process
+
+    @property
+    def left(self) -> float:
+        """Cores that its cameras may use together beside other programs."""
+        return cores_left(self.cap, self.cores, self.others.used)
+
+    @property
+    def cpu_share(self) -> float:
+        """Cores that its process uses, as it last told."""
+        told = self.process.status if self.process is not None else None
+        return told.cpu_share if told is not None else 0.0
 
     @property
     def ready(self) -> bool:
@@ -134,13 +149,16 @@ class Slot:
         process = self.process
         if process is None or process.status is None:
             name = f"{socket.gethostname()}:{process.pid if process else 0}"
-            cores = float(len(self.order.cores))
-            down = WorkerStatus(name, alive=False, cores=cores)
-            return replace(down, restarts=self.restarts, room=room, place=self.place)
-        quiet_s = process.quiet_s()
-        alive = process.alive() and quiet_s < DOUBT_S
-        told = as_of_now(process.status, quiet_s, self.live) if alive else process.status
-        return replace(told, alive=alive, restarts=self.restarts, room=room, place=self.place)
+            told = WorkerStatus(name, alive=False, cores=float(len(self.order.cores)))
+        else:
+            quiet_s = process.quiet_s()
+            alive = process.alive() and quiet_s < DOUBT_S
+            told = as_of_now(process.status, quiet_s, self.live) if alive else process.status
+            told = replace(told, alive=alive)
+        left, others = round(self.left, 3), self.others.used
+        return replace(
+            told, restarts=self.restarts, room=room, place=self.place, cores_left=left, cores_others=others
+        )
 
     @property
     def live(self) -> frozenset[str]:

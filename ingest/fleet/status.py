@@ -125,6 +125,8 @@ class WorkerStatus:
         room: how many more cameras of the average cost fit; None before it is known.
         cameras: its cameras.
         outbox: what waits in its outbox; None where another process sends for it.
+        cores_left: cores that its cameras may take together; None where that is not known.
+        cores_others: of its cores, those that other programs use.
         place: name that stays when the worker is started again: "host/0" or an actor's name; "": `worker`
             does.
     """
@@ -142,6 +144,8 @@ class WorkerStatus:
     cameras: tuple[CameraStatus, ...] = ()
     outbox: OutboxCount | None = None
     place: str = ""
+    cores_left: float | None = None
+    cores_others: float = 0.0
 
     @property
     def name(self) -> str:

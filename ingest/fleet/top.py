@@ -44,6 +44,8 @@ WIDE: Final = 165
 NARROW: Final = 100
 """Columns below which there is room for one number only, or what is wrong could not be read."""
 DETAILS: Final = ("QUEUE", "MS/FRAME", "EVENTS", "WORKER")
+OTHERS_SHOWN: Final = 0.1
+"""Cores of other programs that are worth a word."""
 INTENDED: Final = "still"
 """A frame dropped because nothing had changed is work saved, no loss."""
 WAITING: Final = frozenset({"infer_wait"})
@@ -226,6 +228,8 @@ def _head(workers: Sequence[WorkerStatus], cameras: Sequence[CameraStatus], news
     allowed = sum(worker.cores for worker in workers)
     head.append(f"  {sum(camera.fps_analysed for camera in cameras):.1f} analysed fps")
     head.append(f"  {used:.1f} of {allowed:g} cores")
+    if (others := sum(worker.cores_others for worker in workers)) >= OTHERS_SHOWN:
+        head.append(f", {others:.1f} used by other programs", style="yellow")
     rooms = [worker.room for worker in workers if worker.alive and worker.room is not None]
     if rooms:
         head.append(f"  room for {sum(rooms)} more")

@@ -6,13 +6,13 @@ import doctest
 
 import pytest
 
-from ingest.fleet import guard, health, placement, ray_placing, size, slots, tally
+from ingest.fleet import guard, health, others, placement, ray_placing, size, slots, tally
 from ingest.fleet.health import Look, as_of_now, judge
 from ingest.fleet.status import CameraState as S
 from ingest.fleet.status import CameraStatus, WorkerStatus
 
 
-@pytest.mark.parametrize("module", [guard, health, placement, ray_placing, size, slots, tally])
+@pytest.mark.parametrize("module", [guard, health, others, placement, ray_placing, size, slots, tally])
 def test_the_examples_are_right(module):
     assert doctest.testmod(module).failed == 0
 

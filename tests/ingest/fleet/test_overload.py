@@ -8,12 +8,13 @@ from dataclasses import replace
 import pytest
 
 from detector.errors import WrongUse
+from ingest.fleet.admission import PROBATION_S
 from ingest.fleet.claims import Claims
 from ingest.fleet.group import GroupSettings
 from ingest.fleet.orders import Leave, Open, Rates, Watch
 from ingest.fleet.size import Size
 from ingest.fleet.status import CameraState, CameraStatus, WorkerStatus, cameras_of
-from ingest.fleet.supervisor import PROBATION_S, Supervisor
+from ingest.fleet.supervisor import Supervisor
 from tests.ingest.fleet.sites import camera, site_of
 
 
@@ -74,22 +75,62 @@ class Machine:
 
     def __init__(self, tmp_path, cameras, workers=1):
         order = Open(site_of(*cameras), GroupSettings(sends=False), tmp_path, "http://127.0.0.1:9", "")
-        self.supervisor = Supervisor(order, Size(workers), Claims(None, None))
+        self.supervisor = Supervisor(order, Size(workers), Claims(None, None), busy=self.busy)
+        self.others = 0.0
+        self.busy_s = 0.0
         self.workers = [Told(number) for number in range(workers)]
         for slot, worker in zip(self.supervisor._slots, self.workers, strict=True):
-            slot.process, slot.cap = worker, 0.85
+            slot.process, slot.cap, slot.cores = worker, 0.85, 1.0
+        self.cores = self.supervisor._slots[0].order.cores
         self.now = time.monotonic()
+
+    def busy(self):
+        """All cores together were busy with the workers and with other programs."""
+        return {core: self.busy_s / len(self.cores) for core in self.cores}
 
     def run(self, seconds, own=0.05, per_frame=0.01):
         for _ in range(seconds):
             self.now += 1.0
             for worker in self.workers:
                 worker.live(self.now, own, per_frame)
+            used = sum(worker.status.cpu_share for worker in self.workers)
+            self.busy_s += used + self.others * len(self.cores)
             self.supervisor.tick(self.now)
 
     def refused(self):
         rows = cameras_of(self.supervisor.status())
         return {row.camera_id: row.fault for row in rows if row.state is CameraState.REFUSED}
+
+
+def test_what_other_programs_use_for_minutes_is_not_given_to_cameras_and_comes_back(tmp_path):
+    machine = Machine(tmp_path, live_cameras(12))
+    machine.run(60)
+    assert len(machine.workers[0].watched) == 8
+    machine.others = 0.45  # of the one core that the worker has
+    machine.run(20)
+    assert machine.supervisor.status()[0].cores_left == 0.85, (
+        "something that runs for seconds changes nothing"
+    )
+    machine.run(400)
+    (worker, _) = machine.supervisor.status()
+    assert worker.cores_others == pytest.approx(0.45, abs=0.1)
+    assert worker.cores_left == pytest.approx(0.55, abs=0.1)
+    assert worker.room == 0
+    assert max(machine.workers[0].rates.values()) < 5.0, "those that are watched share what is left"
+    assert "other programs use 0." in machine.refused()["cam-11"]
+    machine.others = 0.0
+    machine.run(400)
+    (worker, _) = machine.supervisor.status()
+    assert (worker.cores_left, worker.cores_others) == (0.85, pytest.approx(0.0, abs=0.1))
+    assert set(machine.workers[0].rates.values()) == {5.0}
+
+
+def test_whatever_others_do_half_of_what_cameras_may_use_is_reckoned_with(tmp_path):
+    machine = Machine(tmp_path, live_cameras(3))
+    machine.others = 5.0
+    machine.run(600)
+    assert machine.supervisor.status()[0].cores_left == pytest.approx(0.425)
+    assert len(machine.workers[0].watched) == 3
 
 
 @pytest.mark.parametrize(
@@ -182,7 +223,7 @@ def test_a_worker_that_falls_gives_its_cameras_to_the_others_as_far_as_they_have
     slot.process = None
     slot.cameras, slot.next_start = {}, machine.now + 1000
     for name in orphans:
-        del machine.supervisor._where[name]
+        del machine.supervisor._admission.where[name]
     machine.workers = machine.workers[1:]
     machine.run(10)
     assert len(machine.workers[0].watched) == 6

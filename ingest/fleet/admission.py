@@ -1,0 +1,252 @@
+"""Which worker has which camera: who is taken in, who is refused and why, who must leave again."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from ingest.fleet.claims import Claims
+from ingest.fleet.cost import Books, load_of, no_room, room_for
+from ingest.fleet.cpu import memory_left_bytes
+from ingest.fleet.fair import LOWER_BY, Demand
+from ingest.fleet.guard import outliers
+from ingest.fleet.orders import Rates
+from ingest.fleet.placement import Place, Placed, place
+from ingest.fleet.roster import Roster
+from ingest.fleet.slots import Slot
+from ingest.fleet.status import CameraState, WorkerStatus
+from ingest.fleet.suspects import Suspects
+from ingest.site import Camera
+
+log = logging.getLogger(__name__)
+
+TRY_AGAIN_S = 5.0
+"""Pause before cameras for which there was no room are tried again."""
+BALANCE_S = 30.0
+"""Pause between two moves of a camera from a worker that has too much to do to one that has not."""
+PROBATION_S = 120.0
+"""A camera taken in on an estimate may be refused again for what it was measured to cost, for so long."""
+ESTIMATE_AGAIN_S = 600.0
+"""After so long a camera that was refused for its measured cost gets another try on an estimate."""
+NAMED_MAX = 5
+"""More refusals at once than this are one sentence."""
+LEFT_S = 0.5
+"""What a worker tells so shortly after it was told to leave a camera may be from before."""
+
+
+class Admission:
+    """Who is watched where. Called under the supervisor's lock.
+
+    `where`: the worker's place of each camera that has one; `refused`: sentences of those that have none.
+
+    Args:
+        roster: the cameras that are wanted.
+        slots: the workers' places.
+        claims: asked before a camera is watched.
+    """
+
+    def __init__(self, roster: Roster, slots: Sequence[Slot], claims: Claims) -> None:
+        self.where: dict[str, Slot] = {}
+        self.refused: dict[str, str] = {}
+        self.suspects = Suspects()
+        self.next_try = 0.0
+        self._roster, self._slots, self._claims = roster, slots, claims
+        self._books = Books()
+        self._told: set[str] = set()
+        self._ended: set[str] = set()
+        self._since: dict[str, float] = {}
+        self._leaving: dict[str, tuple[Slot, float]] = {}
+        self._evicted: dict[str, float] = {}
+        self._next_balance = 0.0
+
+    # -- what workers tell --
+
+    def note(self, slot: Slot, status: WorkerStatus, heard_at: float) -> None:
+        """Take a worker's new status into the books."""
+        self._books.note(status, heard_at, slot.live)
+        self._ended |= {
+            camera.camera_id
+            for camera in status.cameras
+            if camera.state is CameraState.ENDED and camera.camera_id in slot.cameras
+        }
+
+    def note_left(self) -> None:
+        """See which cameras have left their workers, so that another may have them."""
+        for camera_id, (slot, since) in list(self._leaving.items()):
+            process = slot.process
+            told = process.status if process and process.ready else None
+            if process is None or (
+                told is not None
+                and process.heard_at > since + LEFT_S
+                and all(camera.camera_id != camera_id for camera in told.cameras)
+            ):
+                del self._leaving[camera_id]
+
+    # -- what is wanted --
+
+    def forget(self, camera: Camera) -> None:
+        """Drop what is known of a camera that is new or was changed; watch it with its new settings."""
+        self.suspects.forget(camera.id)
+        self._ended.discard(camera.id)
+        self._books.forget(camera.id)
+        if camera.id in self.where:
+            self.where[camera.id].watch([camera])
+            self._since[camera.id] = time.monotonic()
+
+    def remove(self, camera_id: str) -> None:
+        """Watch a camera no more; others may have it."""
+        self.drop(camera_id)
+        self.refused.pop(camera_id, None)
+        self.suspects.forget(camera_id)
+        self._claims.give_up([camera_id])
+
+    def drop(self, camera_id: str) -> None:
+        """Take a camera away from its worker."""
+        slot = self.where.pop(camera_id, None)
+        self._ended.discard(camera_id)
+        self._since.pop(camera_id, None)
+        if slot is not None:
+            slot.leave(camera_id)
+            self._leaving[camera_id] = slot, time.monotonic()
+
+    # -- who is taken in --
+
+    def demand(self, camera: Camera) -> Demand:
+        """Give what a camera wants and costs."""
+        return self._books.demand(camera.id, camera.fps, min(camera.fps_min, camera.fps))
+
+    def _demands(self, slot: Slot) -> dict[str, Demand]:
+        """Give what the cameras of a worker want; a file that was read to its end wants nothing."""
+        return {name: self.demand(camera) for name, camera in slot.cameras.items() if name not in self._ended}
+
+    def place_waiting(self, now: float) -> None:
+        """Take in of those that wait what fits, and say why the others have to wait on."""
+        self.next_try = now + TRY_AGAIN_S
+        for name in [name for name, at in self._evicted.items() if now - at > ESTIMATE_AGAIN_S]:
+            del self._evicted[name]
+            self._books.forget(name)
+        waiting, refused = [], {}
+        for name, camera in self._roster.wanted.items():
+            if name in self.where or name in self._leaving:
+                continue
+            if sentence := self.suspects.held_back(name, now):
+                refused[name] = sentence
+            elif self.suspects.may_start(name, now):
+                waiting.append(camera)
+        if waiting or refused:
+            self._tell_refused({**refused, **(self.place(waiting).refused if waiting else {})})
+
+    def place(self, cameras: list[Camera]) -> Placed:
+        """Take in what fits and is free; keep the sentences of the others."""
+        slots = [slot for slot in self._slots if slot.ready]
+        places = [
+            Place(load_of(self._demands(slot)), slot.left, len(slot.cameras), slot.others.used)
+            for slot in slots
+        ]
+        placed = place(cameras, places, self.demand, memory_left_bytes())
+        names = [camera.id for found in placed.taken.values() for camera in found]
+        taken_elsewhere = self._claims.take(names) if names else {}
+        for number, found in placed.taken.items():
+            mine = [camera for camera in found if camera.id not in taken_elsewhere]
+            slots[number].watch(mine)
+            for camera in mine:
+                self.where[camera.id] = slots[number]
+                self._since[camera.id] = time.monotonic()
+                self.refused.pop(camera.id, None)
+                self._told.discard(camera.id)
+        placed.refused |= taken_elsewhere
+        return placed
+
+    def _tell_refused(self, refused: Mapping[str, str]) -> None:
+        """Log new refusals, each in a sentence or all in one."""
+        self.refused |= {name: sentence for name, sentence in refused.items() if name in self._roster.wanted}
+        new = [name for name in refused if name not in self._told]
+        self._told |= set(new)
+        if len(new) <= NAMED_MAX:
+            for name in new:
+                log.warning("camera '%s' is refused: %s; it is tried again", name, refused[name].rstrip("."))
+            return
+        log.warning(
+            "%d of %d cameras are refused, from '%s' on: %s; they are tried again, and %d are watched",
+            len(refused),
+            len(self._roster.wanted),
+            new[0],
+            refused[new[0]].rstrip("."),
+            len(self.where),
+        )
+
+    def room(self, slot: Slot) -> int:
+        """Give how many more cameras of the usual cost fit."""
+        demands = list(self._demands(slot).values())
+        if not demands:
+            return room_for(self._books.estimate(5.0, 1.0), 0.0, slot.left)
+        usual = Demand(
+            statistics.median(demand.fps for demand in demands),
+            0.0,
+            statistics.median(demand.fixed for demand in demands),
+            statistics.median(demand.per_frame for demand in demands),
+        )
+        return room_for(usual, load_of(demands), slot.left)
+
+    # -- when there is too little --
+
+    def balance(self, slot: Slot, now: float) -> None:
+        """Where a worker has too much to do: refuse who is new, move one, or lower all rates fairly."""
+        demands = {name: demand for name, demand in self._demands(slot).items() if name in slot.live}
+        if not demands:
+            return
+        load = load_of(demands)
+        if load > slot.left * (1 + LOWER_BY) and self._refuse_newest(slot, demands, load, now):
+            return
+        for name in outliers({name: demand.fixed for name, demand in demands.items()}):
+            # What it takes beyond the others' usual is what they leave (`guard`): it lowers nobody's rate.
+            others = [demand.fixed for other, demand in demands.items() if other != name]
+            own = demands[name]
+            demands[name] = Demand(own.fps, own.fps_min, statistics.median(others), own.per_frame)
+        rates = slot.governor.decide(demands, slot.left, now)
+        changed = {name: fps for name, fps in rates.items() if abs(slot.rates.get(name, 0.0) - fps) > 0.01}
+        full = {name for name in changed if name not in slot.rates and changed[name] == demands[name].fps}
+        slot.rates |= changed
+        if told := {name: fps for name, fps in changed.items() if name not in full}:
+            if slot.process is not None:
+                slot.process.tell(Rates(told))
+            log.info("rates of %d cameras: %s", len(told), _range(told.values()))
+        if slot.governor.level is not None and now >= self._next_balance:
+            self._move_one(slot, demands, now)
+
+    def _refuse_newest(self, slot: Slot, demands: Mapping[str, Demand], load: float, now: float) -> bool:
+        """Give back the dearest camera that was taken in on an estimate and turns out to cost more."""
+        new = [
+            name
+            for name in demands
+            if self._books.measured(name) and now - self._since.get(name, 0.0) < PROBATION_S
+        ]
+        if not new or len(demands) == 1:
+            return False
+        name = max(new, key=lambda name: demands[name].cost(demands[name].fps))
+        own = demands[name].cost(demands[name].fps)
+        sentence = no_room(demands[name], load - own, slot.left, len(demands) - 1)
+        self.drop(name)
+        self._claims.give_up([name])
+        self._evicted[name] = now
+        self._tell_refused({name: f"{sentence} (as measured)"})
+        return True
+
+    def _move_one(self, slot: Slot, demands: Mapping[str, Demand], now: float) -> None:
+        """Move the cheapest camera to a worker that has room for it."""
+        self._next_balance = now + BALANCE_S
+        name = min(demands, key=lambda name: demands[name].cost(demands[name].fps))
+        cores = demands[name].cost(demands[name].fps)
+        for other in self._slots:
+            if other is not slot and other.ready and load_of(self._demands(other)) + cores <= other.left:
+                log.info("camera '%s' moves to a worker with more room", name)
+                self.drop(name)
+                self.next_try = 0.0
+                return
+
+
+def _range(values: Iterable[float]) -> str:
+    found = sorted(values)
+    return f"{found[0]:.2g} to {found[-1]:.2g} analysed frames a second"
