@@ -1,6 +1,7 @@
 """Events become evidence and kept reports: in order, in a thread of the camera's own, none lost on the way.
 
-Making a clip takes a second or two of a core; the camera goes on being watched meanwhile.
+Making a clip takes a third of a second of a core; the camera goes on being watched meanwhile. The cameras of
+a process make theirs one after the other: that takes the same memory however many they are.
 """
 
 from __future__ import annotations
@@ -23,9 +24,14 @@ log = logging.getLogger(__name__)
 RETRY_S = 5.0
 """Pause between two attempts to put a held event on a full disk."""
 HELD_MAX = 50
-"""Held events (about 2 MB each) from which on a camera waits for the disk instead of looking further."""
+"""Held events from which on a camera waits for the disk instead of looking further ..."""
+HELD_BYTES_MAX = 64 << 20
+"""... and their evidence: about 6 MB each, nearly all of it the sealed clip."""
 UNMADE_MAX = 4
-"""Events (about 10 MB each) whose evidence is still to be made, from which on it waits as well."""
+"""Events (about 10 MB each) whose evidence is still to be made, from which on it waits as well; a file, which
+can wait, at the first."""
+ONE_AT_A_TIME = threading.Semaphore(1)
+"""Of a process: who makes evidence."""
 
 
 @dataclass(slots=True, eq=False)
@@ -60,7 +66,7 @@ class Filing:
         live: what cannot be written is tried again for as long as it takes. Else the `Failure` comes out of
             the next `put` or `finish`, and nothing after it is written: the file is to be read again.
         name: of the thread.
-        slots: how many cameras of this process may make evidence at once; None: all.
+        slots: how many cameras of this process may make evidence at once; None: one.
     """
 
     def __init__(
@@ -72,7 +78,7 @@ class Filing:
         slots: threading.Semaphore | None = None,
     ) -> None:
         self._write, self._live, self._name = write, live, name
-        self._slots = slots or threading.Semaphore(1)
+        self._slots = slots or ONE_AT_A_TIME
         self._waiting: deque[Filed] = deque()
         self._changed = threading.Condition()
         self._closing = False
@@ -111,7 +117,9 @@ class Filing:
     @property
     def _crowded(self) -> bool:
         unmade = sum(filed.capture is not None for filed in self._waiting)
-        return unmade >= UNMADE_MAX or len(self._waiting) >= HELD_MAX
+        most = UNMADE_MAX if self._live else 1
+        held = sum(len(piece.data) for filed in self._waiting for piece in filed.pieces)
+        return unmade >= most or len(self._waiting) >= HELD_MAX or held >= HELD_BYTES_MAX
 
     def _raise(self) -> None:
         if self._error is not None:

@@ -17,11 +17,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from detector.types import Detections, Image
+from ingest.clips import SIDE_MAX
 from ingest.evidence import Piece
 from ingest.film import NEAR_S, Look, Reel, make_clips
 from ingest.mainstream import moved
 from ingest.redact import Polygon, black_out, redact
 from ingest.shots import (
+    Developed,
     KeyShot,
     Note,
     Shot,
@@ -29,11 +31,12 @@ from ingest.shots import (
     occupied,
     resized,
     shot_of,
+    shrink,
     united,
     with_persons,
     with_thing,
 )
-from ingest.sources.packets import Cut, Tape
+from ingest.sources.packets import Tape
 from ingest.sources.picture import DecodedPicture
 from ingest.stills import jpeg, near_of, outlined, scaled
 from ingest.types import XYXY, Event, EventPhase, Frame
@@ -42,7 +45,7 @@ PINNED_MAX = 64
 """Pre-alarms whose "before" picture is kept; most of them come to nothing, and nobody says so."""
 SPARSE_MAX = 96
 """Pictures kept for "before" ..."""
-SPARSE_BYTES_MAX = 6 << 20
+SPARSE_BYTES_MAX = 4 << 20
 """... and their bytes."""
 
 
@@ -83,7 +86,7 @@ class EvidenceRecorder:
         self._dense: deque[Shot | Note] = deque()
         self._old: deque[Shot | KeyShot] = deque(maxlen=SPARSE_MAX)
         self._old_bytes = 0
-        self._pinned: dict[str, Shot] = {}
+        self._pinned: dict[str, Shot | KeyShot] = {}
         self._last: tuple[Frame, Detections] | None = None
         self._original_clip: tuple[int, bytes] = (-1, b"")
 
@@ -104,7 +107,8 @@ class EvidenceRecorder:
             detections: its boxes at a low threshold (0.1 or less): they say what is redacted.
         """
         self._last = (frame, detections)
-        if self._tape is not None and frame.mark is not None and self._tape.holds(frame.mark):
+        if self._tape is not None and _lies_as_shown(frame) and self._tape.holds(frame.mark):
+            assert frame.mark is not None  # noqa: S101 - the tape holds it
             note = Note(frame.index, frame.at, frame.mark, detections)
             self._keep_key(self._tape, note)
             self._dense.append(note)
@@ -146,7 +150,10 @@ class EvidenceRecorder:
             return Capture(event, _Material(self, frame, seen))
         before = self._pin(event)
         cut = None if self._tape is None else self._tape.cut(frame.mark, self._clip_s - 0.5 / self._fps)
-        reel = Reel(tuple(self._dense), cut, self._fps, self._privacy, self._look)
+        past = tuple(self._dense)
+        if not isinstance(past[-1], Note):
+            cut = None
+        reel = Reel(frame, past, cut, self._fps, self._privacy, self._look)
         if main is not None and self._look is None:
             main = None  # nobody could say whom to hide in it
         return Capture(event, _Material(self, frame, seen, before, reel, main))
@@ -193,8 +200,9 @@ class EvidenceRecorder:
             self._old.append(one)
 
     def _whole(self, frame: Frame) -> Image:
-        """Give a frame's picture without what may not be kept."""
-        return black_out(frame.image.copy(), self._privacy) if self._privacy else frame.image
+        """Give a frame's picture without what may not be kept; the frame does not keep it."""
+        image = frame.image if frame.picture is None else frame.picture.bgr()
+        return black_out(image.copy(), self._privacy) if self._privacy else image
 
     def _frame_of(self, event: Event) -> tuple[Frame, Detections]:
         if self._last is None or self._last[0].index != event.frame_index:
@@ -209,7 +217,7 @@ class EvidenceRecorder:
 
     # -- the picture from before --
 
-    def _pin(self, event: Event) -> Shot:
+    def _pin(self, event: Event) -> Shot | KeyShot:
         pinned = self._pinned.get(event.event_id)
         if pinned is None:
             if not self._dense:
@@ -219,7 +227,7 @@ class EvidenceRecorder:
             pinned = self._pinned[event.event_id] = self._before(event)
         return pinned
 
-    def _before(self, event: Event) -> Shot:
+    def _before(self, event: Event) -> Shot | KeyShot:
         """Choose the picture from before the thing came; key frames are nearer at hand than others."""
         old: list[Shot | KeyShot] = list(self._old)
         shots: list[Shot | KeyShot] = [one for one in self._dense if isinstance(one, Shot)]
@@ -227,48 +235,72 @@ class EvidenceRecorder:
         everything: list[Shot | KeyShot | Note] = sorted([*old, *self._dense], key=lambda one: one.at)
         candidates = [keys[-1]] if keys and not shots else everything
         ordered = [before_of(candidates, event), *sorted(everything, key=lambda one: one.at)]
-        return next(shot for shot in map(self._developed, ordered) if shot is not None)
+        return next(shot for shot in map(self._lasting, ordered) if shot is not None)
 
-    def _developed(self, one: Shot | KeyShot | Note) -> Shot | None:
-        """Make a picture of what was kept of it; None: it is gone, or cannot be decoded."""
-        if isinstance(one, Shot):
+    def _lasting(self, one: Shot | KeyShot | Note) -> Shot | KeyShot | None:
+        """Give what can be developed whenever it is wanted; None: it is gone, or cannot be decoded."""
+        if not isinstance(one, Note):
             return one
-        cut = one.cut if isinstance(one, KeyShot) else self._on_tape(one)
+        cut = None if self._tape is None else self._tape.cut(one.mark, 0.0)
         pictures = [] if cut is None else [DecodedPicture(picture) for _, picture in cut.pictures()]
-        if not pictures:
-            last = self._last
-            own = last is not None and last[0].index == one.index
-            return shot_of(one.index, one.at, self._whole(last[0]), last[1]) if own and last else None
-        image = pictures[-1].bgr()
-        seen = one.detections
-        if isinstance(one, KeyShot) and not one.looked and self._look is not None:
-            seen = self._look(image)
-        if self._privacy:
-            image = black_out(image.copy(), self._privacy)
-        return shot_of(one.index, one.at, image, seen)
+        if pictures:
+            image = pictures[-1].bgr()
+            if self._privacy:
+                image = black_out(image.copy(), self._privacy)
+            return shot_of(one.index, one.at, image, one.detections)
+        last = self._last
+        own = last is not None and last[0].index == one.index
+        return shot_of(one.index, one.at, self._whole(last[0]), last[1]) if own and last else None
 
-    def _on_tape(self, note: Note) -> Cut | None:
-        return None if self._tape is None else self._tape.cut(note.mark, 0.0)
+    def developed(self, one: Shot | KeyShot) -> Developed | None:
+        """Make a picture of what was kept of it; None: it cannot be decoded."""
+        if isinstance(one, Shot):
+            return Developed(one.index, one.at, one.image(), one.scale, one.detections)
+        pictures = [DecodedPicture(picture) for _, picture in one.cut.pictures()]
+        if not pictures:
+            return None
+        picture, seen = pictures[-1], one.detections
+        if not one.looked and self._look is not None:
+            seen = self._look(picture.bgr())
+        scale = min(1.0, SIDE_MAX / max(picture.wh))
+        if self._privacy:
+            image = shrink(black_out(picture.bgr().copy(), self._privacy), scale)
+        else:
+            image = picture.smaller(SIDE_MAX)
+        return Developed(one.index, one.at, image, scale, resized(seen, scale))
 
     # -- the clip --
 
-    def clips_of(self, event: Event, reel: Reel, wh: tuple[int, int]) -> tuple[bytes, bytes]:
-        """Give an event's redacted clip, and the original, which events of one frame share."""
-        missing = self._original_clip[0] != event.frame_index
-        public, original = make_clips(reel, event, 1.0 / self._fps, wh, original=missing)
+    def clips_of(self, event: Event, reel: Reel) -> tuple[bytes, bytes]:
+        """Give an event's redacted clip, and the original; coded anew, events of one frame share it."""
+        sealed = reel.sealed()
+        missing = sealed is None and self._original_clip[0] != event.frame_index
+        public, original = make_clips(reel, event, 1.0 / self._fps, original=missing)
         if missing:
             self._original_clip = event.frame_index, original
-        return public, self._original_clip[1]
+        return public, self._original_clip[1] if sealed is None else sealed
 
     def look(self, frame: Frame) -> Detections:
         """Say who is in a frame that was not analysed."""
         if self._look is None:
             raise ValueError("wanted somebody to look at the picture, got none")
-        return self._look(frame.image)
+        return self._look(frame.image if frame.picture is None else frame.picture.bgr())
+
+    def present(self, frame: Frame, seen: Detections) -> Developed:
+        """Give an event's own frame where there is none from before."""
+        image = self._whole(frame)
+        scale = min(1.0, SIDE_MAX / max(frame.wh))
+        return Developed(frame.index, frame.at, shrink(image, scale), scale, resized(seen, scale))
 
     def still_of(self, frame: Frame) -> Image:
         """Give an event's frame without what may not be kept."""
         return self._whole(frame)
+
+
+def _lies_as_shown(frame: Frame) -> bool:
+    """Say whether a frame is on its tape as it was analysed: the tape does not know what is to be turned."""
+    turned = isinstance(frame.picture, DecodedPicture) and frame.picture.turned
+    return frame.mark is not None and not turned
 
 
 def _size(one: Shot | KeyShot) -> int:
@@ -282,14 +314,14 @@ class _Material:
     recorder: EvidenceRecorder
     frame: Frame
     seen: Detections
-    before: Shot | None = None
+    before: Shot | KeyShot | None = None
     reel: Reel | None = None
     main: Frame | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """Evidence of an event that is still to be made: about a second's work."""
+    """Evidence of an event that is still to be made: a third of a second's work."""
 
     event: Event
     material: _Material | None = None
@@ -333,12 +365,13 @@ class Capture:
     def _with_past(self, stills: tuple[Piece, Piece, Piece], material: _Material) -> tuple[Piece, ...]:
         """Add the picture from before and the clips."""
         near, far, sealed_far = stills
-        before, reel, frame = material.before, material.reel, material.frame
-        if before is None or reel is None:
+        reel, frame, recorder = material.reel, material.frame, material.recorder
+        if material.before is None or reel is None:
             return stills
+        before = recorder.developed(material.before) or recorder.present(frame, material.seen)
         place = scaled(self.event.xyxy, before.scale)
-        earlier = outlined(redact(before.image(), before.detections), place, thin=True)
-        clip, original = material.recorder.clips_of(self.event, reel, frame.wh)
+        earlier = outlined(redact(before.image, before.detections), place, thin=True)
+        clip, original = recorder.clips_of(self.event, reel)
         return (
             near,
             far,

@@ -62,6 +62,17 @@ def redact(image: Image, detections: Detections, privacy: Sequence[Polygon] = ()
     return black_out(out, privacy)
 
 
+def hides(detections: Detections) -> bool:
+    """Say whether `redact` may have to hide anything."""
+    return any(
+        next(boxes_of(detections, labels, score_min), None) is not None
+        for labels, score_min in (
+            (PERSONS, SCORE_MIN),
+            (PLATED | TWO_WHEELERS, VEHICLE_SCORE_MIN),
+        )
+    )
+
+
 def boxes_of(
     detections: Detections, labels: frozenset[str], score_min: float
 ) -> Iterator[npt.NDArray[np.float32]]:

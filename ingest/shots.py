@@ -80,6 +80,17 @@ class KeyShot:
     scale: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Developed:
+    """A picture made of what was kept of it: BGR of at most `SIDE_MAX` px, boxes in its pixels."""
+
+    index: int
+    at: datetime
+    image: Image
+    scale: float
+    detections: Detections
+
+
 P = TypeVar("P", bound=Past)
 
 

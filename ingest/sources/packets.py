@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any, TypeAlias, cast
 
 import av
@@ -111,19 +112,31 @@ class Cut:
     since: int
     until: int
 
-    def pictures(self) -> Iterator[tuple[Coded, VideoFrame]]:
-        """Decode it, in order of showing; what cannot be decoded is left out."""
-        by_time = {item.pts: item for item in self.items}
+    def pictures(self, runs: Sequence[Sequence[Coded]] | None = None) -> Iterator[tuple[Coded, VideoFrame]]:
+        """Decode it, in order of showing; what cannot be decoded is left out.
+
+        Args:
+            runs: what of it, each a key frame and pictures after it; None: all.
+        """
         context = self.codec.open()
-        for packet in (*(item.packet for item in self.items), None):
-            try:
-                pictures = context.decode(packet)
-            except av.error.FFmpegError:
-                continue
-            for picture in pictures:
-                item = by_time.get(picture.pts) if picture.pts is not None else None
-                if item is not None and self.since <= item.pts <= self.until:
-                    yield item, picture
+        for run in (self.items,) if runs is None else runs:
+            since = max(self.since, run[0].pts)
+            by_time = {item.pts: item for item in run if since <= item.pts <= self.until}
+            for packet in (*(item.packet for item in run), None):
+                try:
+                    pictures = context.decode(packet)
+                except av.error.FFmpegError:
+                    continue
+                for picture in pictures:
+                    item = by_time.get(picture.pts) if picture.pts is not None else None
+                    if item is not None:
+                        yield item, picture
+            context.flush_buffers()
+
+    def groups(self) -> list[tuple[Coded, ...]]:
+        """Give its groups of pictures: key frame to key frame."""
+        starts = [place for place, item in enumerate(self.items) if item.key] or [0]
+        return [self.items[a:b] for a, b in pairwise([*starts, len(self.items)])]
 
 
 class Tape:

@@ -15,6 +15,15 @@ from detector.types import Image
 Plane: TypeAlias = npt.NDArray[np.uint8]
 PLANAR = frozenset({"yuv420p", "yuvj420p"})
 """What nearly every camera sends: planes that can be made small one by one."""
+FULL_RANGE = 2
+UNSPECIFIED, BT709, BT601 = 2, 1, 6
+"""Matrices by ITU-T H.273."""
+_STEPS = np.arange(256)
+_LIMITED = tuple(
+    np.rint(base + (_STEPS - zero) * share).astype(np.uint8)
+    for base, zero, share in ((16, 0, 219 / 255), (128, 128, 224 / 255))
+)
+"""Full range to limited range: brightness, colour."""
 
 
 class DecodedPicture:
@@ -45,6 +54,38 @@ class DecodedPicture:
         image.setflags(write=False)
         return image
 
+    @property
+    def turned(self) -> bool:
+        """Whether the file says that it is to be turned; a decoder of packets alone does not know."""
+        return bool(self._quarter_turns)
+
+    @property
+    def matrix(self) -> int:
+        """How its colours are coded, by ITU-T H.273; what a browser would take where nothing is said."""
+        said = int(self._picture.colorspace)
+        return said if said != UNSPECIFIED else BT709 if self._picture.height >= 720 else BT601
+
+    def i420(self, wh: tuple[int, int]) -> Plane | None:
+        """Give the picture at another size, both sides even, as planes: uint8 (h * 3 / 2, w), limited range.
+
+        In its own colours, see `matrix`. None: it is turned, or not made of such planes.
+        """
+        if self._quarter_turns or self._picture.format.name not in PLANAR:
+            return None
+        planes = self._planes(wh)
+        if self._picture.format.name != "yuv420p" or self._picture.color_range == FULL_RANGE:
+            cv2.LUT(planes[: wh[1]], _LIMITED[0], dst=planes[: wh[1]])
+            cv2.LUT(planes[wh[1] :], _LIMITED[1], dst=planes[wh[1] :])
+        return planes
+
+    def smaller(self, side_max: int) -> Image:
+        """Give the picture as `bgr` does, with its longer side `side_max` px at most."""
+        factor = side_max / max(self._wh)
+        wh = (2 * round(self._wh[0] * factor / 2), 2 * round(self._wh[1] * factor / 2))
+        if factor >= 1 or self._quarter_turns or self._picture.format.name not in PLANAR or not min(wh):
+            return self.bgr()
+        return cast(Image, self._small(wh).to_ndarray(format="bgr24"))
+
     def luma(self) -> Plane:
         """Give the brightness, uint8 (H, W), upright; where possible without a copy."""
         if self._picture.format.name not in {*PLANAR, "nv12", "gray"}:
@@ -71,6 +112,12 @@ class DecodedPicture:
 
     def _small(self, wh: tuple[int, int]) -> VideoFrame:
         """Give the picture at another size, both sides even, in its own colours."""
+        small = VideoFrame.from_ndarray(self._planes(wh), format=self._picture.format.name)
+        small.colorspace, small.color_range = self._picture.colorspace, self._picture.color_range
+        return small
+
+    def _planes(self, wh: tuple[int, int]) -> Plane:
+        """Give brightness and both colours at another size, one below the other."""
         width, height = wh
         planes = np.empty((height * 3 // 2, width), np.uint8)
         cv2.resize(self._plane(0), wh, dst=planes[:height], interpolation=cv2.INTER_LINEAR)
@@ -82,9 +129,7 @@ class DecodedPicture:
                 dst=chroma[index - 1],
                 interpolation=cv2.INTER_LINEAR,
             )
-        small = VideoFrame.from_ndarray(planes, format=self._picture.format.name)
-        small.colorspace, small.color_range = self._picture.colorspace, self._picture.color_range
-        return small
+        return planes
 
     def _plane(self, index: int) -> Plane:
         plane = self._picture.planes[index]

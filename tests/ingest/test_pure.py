@@ -15,7 +15,7 @@ import ingest
 
 ROOT = Path(ingest.__file__).parent
 MODULES = [
-    *("boxes", "geotag", "ground", "schedule", "site", "tracker", "types", "zones"),
+    *("boxes", "cutting", "geotag", "ground", "mp4", "schedule", "site", "tracker", "types", "zones"),
     *(f"rules.{path.stem}" for path in sorted((ROOT / "rules").glob("[!_]*.py"))),
 ]
 IMPURE = {
