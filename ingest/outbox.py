@@ -3,116 +3,30 @@
 A report is a letter: first its evidence is uploaded, then it is posted, later its end. Every step may be
 done twice and counts once (evidence by its hash, reports by their id), so a letter is simply sent again while
 it is not known to have arrived. What the API refuses for good becomes a dead letter: kept, listed, sent again
-by `redrive`. Two senders never send the same letter at once: each takes a lease on it.
+by `redrive`. Two senders never send the same letter at once: each takes a lease on it. The letters lie in
+`ingest.letters`; here is who sends them, and when.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import random
-import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
-from uuid import uuid4
+from typing import Any, Self
 
 from detector.errors import Failure
 from ingest import tracing
 from ingest.client import ApiClient, Refused, TryLater
 from ingest.fleet.status import OutboxCount
+from ingest.letters import Kind, Letter, LetterFile, Letters
 from ingest.report import CaseReport, EventEnd, EvidenceRef
 
 log = logging.getLogger(__name__)
-
-Kind = Literal["report", "ended"]
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS letter (
-    id INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL CHECK (kind IN ('report', 'ended')),
-    report_id TEXT NOT NULL,
-    body TEXT NOT NULL,
-    state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sent', 'dead')),
-    attempts INTEGER NOT NULL DEFAULT 0,
-    next_at REAL NOT NULL DEFAULT 0,
-    lease_by TEXT,
-    lease_until REAL NOT NULL DEFAULT 0,
-    reason TEXT NOT NULL DEFAULT '',
-    answer TEXT,
-    created_at REAL NOT NULL,
-    traceparent TEXT NOT NULL DEFAULT '',
-    UNIQUE (report_id, kind)
-);
-CREATE INDEX IF NOT EXISTS letter_state ON letter (state, next_at);
-CREATE TABLE IF NOT EXISTS file (
-    letter_id INTEGER NOT NULL REFERENCES letter (id) ON DELETE CASCADE,
-    sha256 TEXT NOT NULL,
-    path TEXT NOT NULL,
-    media_type TEXT NOT NULL,
-    sealed INTEGER NOT NULL,
-    sent INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (letter_id, sha256, sealed)
-);
-PRAGMA user_version = 2;
-"""
-ADDED_IN_2 = "ALTER TABLE letter ADD COLUMN traceparent TEXT NOT NULL DEFAULT ''"
-COLUMNS = "id, kind, report_id, body, attempts, reason, created_at, traceparent"
-# An end waits for its report: the API must know the case first.
-CLAIM = f"""SELECT {COLUMNS} FROM letter
-    WHERE state = 'pending' AND (next_at <= :now OR next_at > :far)
-    AND (lease_by IS NULL OR lease_until <= :now OR lease_until > :far)
-    AND NOT (kind = 'ended' AND EXISTS (SELECT 1 FROM letter r
-        WHERE r.report_id = letter.report_id AND r.kind = 'report' AND r.state <> 'sent'))
-    ORDER BY next_at, id LIMIT 1"""  # noqa: S608 - constants only
-# An end whose report is dead waits for a redrive, not for us.
-UNDERWAY = """SELECT count(*) FROM letter
-    WHERE state = 'pending' AND NOT (kind = 'ended' AND EXISTS (SELECT 1 FROM letter r
-        WHERE r.report_id = letter.report_id AND r.kind = 'report' AND r.state = 'dead'))"""
-# What was refused was never a case; it is reported again.
-REPORTS_OF = """SELECT body, EXISTS (SELECT 1 FROM letter e
-        WHERE e.report_id = letter.report_id AND e.kind = 'ended')
-    FROM letter WHERE kind = 'report' AND state <> 'dead' AND json_extract(body, '$.source_id') = ?
-    ORDER BY id DESC LIMIT ?"""
-COUNT = """SELECT count(*) FILTER (WHERE state = 'pending'),
-        min(created_at) FILTER (WHERE state = 'pending'), count(*) FILTER (WHERE state = 'dead')
-    FROM letter WHERE state IN ('pending', 'dead')"""
-INSERT_FILE = "INSERT INTO file (letter_id, sha256, path, media_type, sealed) VALUES (?, ?, ?, ?, ?)"
-FAR_S = 7200.0
-"""A time further ahead than any pause we make: the clock was set back meanwhile, so it does not count."""
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """One thing to send.
-
-    `reason`: why it was not taken the last time. `created_at`: when it was put, Unix seconds. `traceparent`:
-    its place in the trace of the frame that it came of, "" where none is recorded.
-    """
-
-    letter_id: int
-    kind: Kind
-    report_id: str
-    body: str
-    attempts: int
-    reason: str
-    created_at: float
-    traceparent: str
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    sha256: str
-    path: Path
-    media_type: str
-    sealed: bool
 
 
 class Outbox:
@@ -146,16 +60,12 @@ class Outbox:
         self._client = client
         self._path_of = path_of
         self._backoff_s = backoff_s
-        self._lease_s = lease_s
-        self._clock = clock
-        self._me = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._receipts: dict[str, dict[str, Any]] = {}
-        self._db = _open(path)
-        self._take_over()
+        self._kept = Letters(path, lease_s, clock)
 
     # -- what the pipeline calls --
 
@@ -205,7 +115,7 @@ class Outbox:
 
     def pending(self) -> list[Letter]:
         """Give the letters that are still to be sent, oldest first."""
-        return self._letters("pending")
+        return self._kept.of_state("pending")
 
     def open_reports(self, source_id: str, newest: int = 200) -> tuple[list[dict[str, Any]], set[str]]:
         """Give a camera's reports (as JSON) whose end was not put yet, and the ids of those whose end was.
@@ -214,27 +124,15 @@ class Outbox:
             source_id: the camera.
             newest: at most so many of each.
         """
-        with self._lock:
-            rows = self._db.execute(REPORTS_OF, (source_id, newest)).fetchall()
-        bodies = [(json.loads(body), bool(ended)) for body, ended in rows]
-        over = {str(report["report_id"]) for report, ended in bodies if ended}
-        return [report for report, ended in bodies if not ended], over
+        return self._kept.open_reports(source_id, newest)
 
     def dead(self) -> list[Letter]:
         """Give the letters that were refused, with the reason."""
-        return self._letters("dead")
+        return self._kept.of_state("dead")
 
     def redrive(self, report_id: str | None = None) -> int:
         """Send dead letters again, all or those of one report; give their number."""
-        with self._transaction() as db:
-            moved = db.execute(
-                "UPDATE letter SET state = 'pending', attempts = 0, next_at = 0"
-                " WHERE state = 'dead' AND (? IS NULL OR report_id = ?)",
-                (report_id, report_id),
-            ).rowcount
-            db.execute(
-                "UPDATE file SET sent = 0 WHERE letter_id IN (SELECT id FROM letter WHERE attempts = 0)"
-            )
+        moved = self._kept.redrive(report_id)
         self._wake()
         return moved
 
@@ -244,25 +142,19 @@ class Outbox:
         The API has them. Files that a letter still to be sent (or dead) needs stay. `older_s` must be longer
         than it takes from writing a file to putting its report, for two reports may share one file.
         """
-        with self._transaction() as db:
-            letters = "SELECT id FROM letter WHERE state = 'sent' AND created_at < ?"
-            rows = db.execute(
-                f"SELECT DISTINCT path FROM file WHERE letter_id IN ({letters})"  # noqa: S608 - constants only
-                " AND path NOT IN (SELECT path FROM file WHERE letter_id IN"
-                " (SELECT id FROM letter WHERE state <> 'sent'))",
-                (self._clock() - older_s,),
-            ).fetchall()
-            for (path,) in rows:
-                Path(path).unlink(missing_ok=True)
-                db.execute("DELETE FROM file WHERE path = ?", (path,))
-        return len(rows)
+        return self._kept.tidy(older_s)
 
     def prune(self, keep_s: float) -> int:
         """Forget sent letters older than `keep_s`; give their number. For their files see `tidy`."""
-        with self._transaction() as db:
-            return db.execute(
-                "DELETE FROM letter WHERE state = 'sent' AND created_at < ?", (self._clock() - keep_s,)
-            ).rowcount
+        return self._kept.prune(keep_s)
+
+    def underway(self) -> int:
+        """Give how many letters are still to be sent and are not held up by a dead one."""
+        return self._kept.underway()
+
+    def count(self) -> OutboxCount:
+        """Count what waits, for status and metrics."""
+        return self._kept.count()
 
     def close(self) -> None:
         """End the thread after what it is just sending; letters stay on the disk."""
@@ -271,8 +163,7 @@ class Outbox:
         if self._thread is not None:
             self._thread.join(timeout=5.0)
             self._thread = None
-        with self._lock:
-            self._db.close()
+        self._kept.close()
 
     def __enter__(self) -> Self:
         return self
@@ -286,20 +177,21 @@ class Outbox:
 
     def send_one(self) -> bool:
         """Send one letter that is due, in this thread; False: none is due."""
-        letter = self._claim()
+        letter = self._kept.claim()
         if letter is None or self._client is None:
             return False
         try:
             with tracing.continued(letter.traceparent, "send", **self._of(letter)):
                 answer = self._deliver(letter, self._client)
         except Refused as refused:
-            self._settle(letter, "dead", reason=str(refused))
+            self._kept.settle(letter, "dead", reason=str(refused))
+            self._wake()
             log.error("dead letter %s (%s): %s", letter.report_id, letter.kind, refused)  # noqa: TRY400
         except TryLater as later:
             self._postpone(letter, later)
         else:
             if answer is not None:
-                self._settle(letter, "sent", answer=answer)
+                self._sent(letter, answer)
         return True
 
     def _of(self, letter: Letter) -> dict[str, str | int | float]:
@@ -308,7 +200,7 @@ class Outbox:
             "kerbwatch.letter": letter.kind,
             "kerbwatch.report_id": letter.report_id,
             "kerbwatch.attempt": letter.attempts + 1,
-            "kerbwatch.waited_s": round(self._clock() - letter.created_at, 3),
+            "kerbwatch.waited_s": round(self._kept.waited_s(letter), 3),
         }
 
     def _run(self) -> None:
@@ -324,60 +216,18 @@ class Outbox:
 
     def _deliver(self, letter: Letter, client: ApiClient) -> dict[str, Any] | None:
         """Upload what is not uploaded, then post; None: the lease was lost on the way."""
-        for file in self._unsent(letter):
+        for file in self._kept.unsent(letter):
             client.put_evidence(file.sha256, file.path, file.media_type, sealed=file.sealed)
-            if not self._note_sent(letter, file):
+            if not self._kept.note_sent(letter, file):
                 return None
         if letter.kind == "report":
             return client.post_report(letter.body)
         return client.post_ended(letter.report_id, letter.body)
 
-    def _claim(self) -> Letter | None:
-        now = self._clock()
-        with self._transaction() as db:
-            row = db.execute(CLAIM, {"now": now, "far": now + FAR_S}).fetchone()
-            if row is None:
-                return None
-            db.execute(
-                "UPDATE letter SET lease_by = ?, lease_until = ?, attempts = attempts + 1 WHERE id = ?",
-                (self._me, now + self._lease_s, row[0]),
-            )
-        return Letter(*row)
-
-    def _unsent(self, letter: Letter) -> list[_File]:
-        with self._lock:
-            rows = self._db.execute(
-                "SELECT sha256, path, media_type, sealed FROM file WHERE letter_id = ? AND NOT sent"
-                " ORDER BY rowid",
-                (letter.letter_id,),
-            ).fetchall()
-        return [
-            _File(sha256, Path(path), media_type, bool(sealed)) for sha256, path, media_type, sealed in rows
-        ]
-
-    def _note_sent(self, letter: Letter, file: _File) -> bool:
-        """Note an upload and renew the lease; False: another sender has the letter now."""
-        with self._transaction() as db:
-            mine = db.execute(
-                "UPDATE letter SET lease_until = ? WHERE id = ? AND lease_by = ?",
-                (self._clock() + self._lease_s, letter.letter_id, self._me),
-            ).rowcount
-            db.execute(
-                "UPDATE file SET sent = 1 WHERE letter_id = ? AND sha256 = ? AND sealed = ?",
-                (letter.letter_id, file.sha256, file.sealed),
-            )
-        return bool(mine)
-
-    def _settle(
-        self, letter: Letter, state: Literal["sent", "dead"], *, reason: str = "", answer: Any = None
-    ) -> None:
-        with self._transaction() as db:
-            db.execute(
-                "UPDATE letter SET state = ?, reason = ?, answer = ?, lease_by = NULL"
-                " WHERE id = ? AND state <> 'sent' AND (lease_by = ? OR ? = 'sent')",
-                (state, reason, json.dumps(answer), letter.letter_id, self._me, state),
-            )
-            if state == "sent" and letter.kind == "report":
+    def _sent(self, letter: Letter, answer: dict[str, Any]) -> None:
+        self._kept.settle(letter, "sent", answer=answer)
+        if letter.kind == "report":
+            with self._lock:
                 self._receipts[letter.report_id] = answer
         self._wake()
 
@@ -386,41 +236,20 @@ class Outbox:
         pause = later.after_s
         if pause is None:
             pause = min(most, first * 2.0 ** min(letter.attempts, 30)) * random.uniform(0.5, 1.0)  # noqa: S311
-        with self._transaction() as db:
-            db.execute(
-                "UPDATE letter SET next_at = ?, reason = ?, lease_by = NULL WHERE id = ? AND lease_by = ?",
-                (self._clock() + pause, str(later), letter.letter_id, self._me),
-            )
-            for sha256 in later.missing:
-                db.execute(
-                    "UPDATE file SET sent = 0 WHERE letter_id = ? AND sha256 = ?", (letter.letter_id, sha256)
-                )
+        self._kept.postpone(letter, pause, str(later), later.missing)
         log.info("letter %s waits %.1f s: %s", letter.report_id, pause, later)
 
-    # -- the file --
+    # -- keeping --
 
-    def _put(self, kind: Kind, report_id: str, body: str, files: Sequence[_File]) -> bool:
-        try:
-            with self._transaction() as db:
-                kept = db.execute(
-                    "INSERT OR IGNORE INTO letter (kind, report_id, body, created_at, traceparent)"
-                    " VALUES (?, ?, ?, ?, ?)",
-                    (kind, report_id, body, self._clock(), tracing.carried()),
-                )
-                new = kept.rowcount == 1
-                if new:
-                    db.executemany(
-                        INSERT_FILE,
-                        [(kept.lastrowid, f.sha256, str(f.path), f.media_type, f.sealed) for f in files],
-                    )
-                else:
-                    self._again(db, kind, report_id, files)
-        except sqlite3.Error as error:
-            raise _cannot_use(self.path, error) from error
+    def _put(self, kind: Kind, report_id: str, body: str, files: Sequence[LetterFile]) -> bool:
+        new, answer = self._kept.put(kind, report_id, body, files, tracing.carried())
+        if answer is not None and kind == "report":
+            with self._lock:
+                self._receipts[report_id] = answer
         self._wake()
         return new
 
-    def _files(self, evidence: Sequence[EvidenceRef]) -> list[_File]:
+    def _files(self, evidence: Sequence[EvidenceRef]) -> list[LetterFile]:
         files = {}
         for ref in evidence:
             if self._path_of is None:
@@ -428,121 +257,9 @@ class Outbox:
             path = self._path_of(ref).resolve()
             if not path.is_file():
                 raise Failure(f"The evidence file {path} is missing; the report was not kept.")
-            files[ref.sha256, ref.sealed] = _File(ref.sha256, path, ref.media_type, ref.sealed)
+            files[ref.sha256, ref.sealed] = LetterFile(ref.sha256, path, ref.media_type, ref.sealed)
         return list(files.values())
-
-    def _again(self, db: sqlite3.Connection, kind: Kind, report_id: str, files: Sequence[_File]) -> None:
-        """Give the receipt of a sent letter again, and note its files, written again, for `tidy`."""
-        row = db.execute(
-            "SELECT id, answer FROM letter WHERE report_id = ? AND kind = ? AND state = 'sent'",
-            (report_id, kind),
-        ).fetchone()
-        if row is None:
-            return
-        db.executemany(
-            INSERT_FILE.replace("INSERT", "INSERT OR IGNORE"),
-            [(row[0], f.sha256, str(f.path), f.media_type, f.sealed) for f in files],
-        )
-        if kind == "report":
-            self._receipts[report_id] = json.loads(row[1])
-
-    def _take_over(self) -> None:
-        """Send at once what waited, and free the leases of processes that are no more."""
-        host, pid, _ = self._me.rsplit(":", 2)
-        try:
-            with self._transaction() as db:
-                db.execute("UPDATE letter SET next_at = 0 WHERE state = 'pending'")
-                holders = db.execute(
-                    "SELECT DISTINCT lease_by FROM letter WHERE lease_by IS NOT NULL"
-                ).fetchall()
-                for (holder,) in holders:
-                    its_host, its_pid, _ = str(holder).rsplit(":", 2)
-                    if its_host == host and its_pid != pid and not _alive(int(its_pid)):
-                        db.execute("UPDATE letter SET lease_by = NULL WHERE lease_by = ?", (holder,))
-        except sqlite3.Error as error:
-            raise _cannot_use(self.path, error) from error
-
-    def underway(self) -> int:
-        """Give how many letters are still to be sent and are not held up by a dead one."""
-        with self._lock:
-            row = self._db.execute(UNDERWAY).fetchone()
-        return int(row[0])
-
-    def count(self) -> OutboxCount:
-        """Count what waits, for status and metrics."""
-        with self._lock:
-            pending, oldest, dead = self._db.execute(COUNT).fetchone()
-        age_s = max(0.0, self._clock() - oldest) if pending else 0.0
-        return OutboxCount(pending=pending, oldest_age_s=age_s, dead=dead)
-
-    def _letters(self, state: str) -> list[Letter]:
-        with self._lock:
-            rows = self._db.execute(
-                f"SELECT {COLUMNS} FROM letter WHERE state = ? ORDER BY id",  # noqa: S608 - constants only
-                (state,),
-            ).fetchall()
-        return [Letter(*row) for row in rows]
 
     def _wake(self) -> None:
         with self._changed:
             self._changed.notify_all()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.commit()
-            except BaseException:
-                self._db.rollback()
-                raise
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
-    except OSError as error:
-        raise Failure(f"The outbox {path} cannot be opened: {error.strerror}.") from error
-    except sqlite3.Error as error:
-        raise _cannot_use(path, error) from error
-    try:
-        # FULL: a committed letter is on the disk, not only with the operating system
-        db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
-        db.executescript(SCHEMA)
-        _add_what_is_new(db)
-    except sqlite3.Error as error:
-        db.close()
-        raise _cannot_use(path, error) from error
-    return db
-
-
-def _add_what_is_new(db: sqlite3.Connection) -> None:
-    """Bring the table of an earlier version up to this one; of two processes that try, one does it."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        if "traceparent" not in {row[1] for row in db.execute("PRAGMA table_info(letter)")}:
-            db.execute(ADDED_IN_2)
-        db.commit()
-    except BaseException:
-        db.rollback()
-        raise
-
-
-def _cannot_use(path: Path, error: sqlite3.Error) -> Failure:
-    if "full" in str(error):
-        return Failure(f"The disk that holds the outbox {path} is full; free some space and report again.")
-    if isinstance(error, sqlite3.DatabaseError) and "not a database" in str(error):
-        return Failure(f"{path} is not an outbox; move it away or name another file.")
-    return Failure(f"The outbox {path} cannot be used: {error}.")
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

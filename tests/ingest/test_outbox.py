@@ -200,7 +200,7 @@ def test_pauses_double_and_are_capped(tmp_path: Path, spool: Path, api: ApiStand
         pauses = []
         for _ in range(6):
             assert box.send_one()
-            (next_at,) = box._db.execute("SELECT next_at FROM letter").fetchone()
+            (next_at,) = box._kept._db.execute("SELECT next_at FROM letter").fetchone()
             pauses.append(next_at - now[0])
             now[0] = next_at
     assert all(0.5 * full <= pause <= full for pause, full in zip(pauses, [1, 2, 4, 8, 8, 8], strict=True))
@@ -335,7 +335,7 @@ def test_lease_of_a_sender_that_hangs_runs_out(tmp_path: Path, spool: Path, api:
         opened(tmp_path, spool, api, lease_s=60.0, clock=lambda: now[0]) as two,
     ):
         one.put(report_with_files(1, spool))
-        assert one._claim() is not None
+        assert one._kept.claim() is not None
         assert not two.send_one()
         now[0] += 61
         assert two.send_one()
@@ -354,12 +354,12 @@ def test_clock_set_back_does_not_hold_letters_for_ever(tmp_path: Path, spool: Pa
 
 
 def test_full_disk_is_one_sentence_and_loses_nothing(box: Outbox, spool: Path) -> None:
-    pages = box._db.execute("PRAGMA page_count").fetchone()[0]
-    box._db.execute(f"PRAGMA max_page_count = {pages}")
+    pages = box._kept._db.execute("PRAGMA page_count").fetchone()[0]
+    box._kept._db.execute(f"PRAGMA max_page_count = {pages}")
     reports = [report_with_files(number, spool) for number in range(99)]
     with pytest.raises(Failure, match=r"disk that holds the outbox .* is full"):
         list(map(box.put, reports))
-    box._db.execute("PRAGMA max_page_count = 100000")
+    box._kept._db.execute("PRAGMA max_page_count = 100000")
     assert box.put(report_with_files(99, spool))
     assert {letter.report_id for letter in box.pending()} >= {str(report_with_files(99, spool).report_id)}
 
@@ -377,8 +377,8 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def test_committed_letters_are_synced(box: Outbox) -> None:
-    assert box._db.execute("PRAGMA synchronous").fetchone() == (2,)
-    assert box._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert box._kept._db.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert box._kept._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 @pytest.mark.parametrize("url", ["", "ftp://host", "localhost:8080", "http://"])
