@@ -158,6 +158,22 @@ class ApiClient:
         answer = self._send("GET", "/v1/cases", b"", {}, {"source_id": source_id, "limit": "200"})
         return [case for case in self._case(answer)["cases"] if case["ended_at"] is None]
 
+    def cases_since(self, at: datetime) -> list[dict[str, Any]]:
+        """Give the cases that came in at or after a time, newest first.
+
+        Raises:
+            TryLater, Refused: they cannot be had (now).
+        """
+        found: list[dict[str, Any]] = []
+        params = {"limit": "100"}
+        while True:
+            page = self._case(self._send("GET", "/v1/cases", b"", {}, params))
+            new = [case for case in page["cases"] if datetime.fromisoformat(case["received_at"]) >= at]
+            found += new
+            if len(new) < len(page["cases"]) or page["next_before"] is None:
+                return found
+            params["before"] = str(page["next_before"])
+
     def take_leases(self, owner: str, sources: Sequence[str], ttl_s: float) -> dict[str, str]:
         """Take or renew cameras, or give them up with 0 s; at most 1000 at a time.
 

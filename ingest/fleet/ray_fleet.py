@@ -25,12 +25,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from detector.errors import Failure
+from ingest.client import ApiClient
 from ingest.config import read_camera
 from ingest.fleet.cost import Books
 from ingest.fleet.ray_group import Plan, Terms
 from ingest.fleet.ray_hands import HandOver
 from ingest.fleet.ray_link import Notes, free_cpus, nodes
 from ingest.fleet.ray_member import Member
+from ingest.fleet.ray_missed import Shown
 from ingest.fleet.ray_placing import Placing
 from ingest.fleet.ray_plan import Node, next_move
 from ingest.fleet.ray_shares import Shares
@@ -76,8 +78,8 @@ class RayFleet:
 
     Args:
         terms: of all groups. cameras: to be watched.
-        show: takes the Case JSON of every report that the API took; called from one thread. What a group had
-            not told yet when it was killed is at the API, but not shown.
+        show: takes the Case JSON of every report that the API took, once; called from one thread at a time.
+            What a group had not told yet when it was killed is asked of the API.
         site_file: followed while cameras are watched; None: the cameras given and those sent.
     """
 
@@ -88,9 +90,10 @@ class RayFleet:
         show: Callable[[Json], None] = lambda _: None,
         site_file: SiteFile | None = None,
     ) -> None:
-        self._terms, self._show, self._site_file = terms, show, site_file
+        self._terms, self._site_file = terms, site_file
         self._notes = Notes(terms.fleet)
         self._wanted = {camera.id: camera for camera in cameras}
+        self._shown = Shown(show, ApiClient(terms.api_url, terms.token or None), self._wanted.keys)
         self._sent: dict[str, Camera] = {}
         self._members: dict[str, Member] = {}
         self._nodes: list[Node] = []
@@ -140,6 +143,7 @@ class RayFleet:
         closings = [(member, member.begin_close()) for member in members]
         for member, closing in closings:
             member.end(closing)
+        self._shown.close()
         self._notes.drop("terms")
         self._supervisorship = None
 
@@ -268,10 +272,11 @@ class RayFleet:
     # -- the thread --
 
     def _look_after_all(self) -> None:
+        now = time.monotonic()
         with self._lock:
-            cases = list(self._tick(time.monotonic()))
-        for case in cases:
-            self._show(case)
+            cases = list(self._tick(now))
+        self._shown.take(cases)
+        self._shown.catch_up(now)
 
     def _tick(self, now: float) -> Iterator[Json]:
         """Look after everything once; give the cases that came."""
@@ -279,12 +284,16 @@ class RayFleet:
             after = {camera.id: camera for camera in site.cameras} | self._sent
             self._apply(changes(self._wanted, after))
         for member in list(self._members.values()):
+            lives = member.restarts
             if told := member.poll(now):
                 live = {name for name, camera in member.cameras.items() if camera.live}
                 self._books.note(told.status, now, live)
                 yield from (case for _, case in told.cases)
+            if member.restarts != lives:
+                self._shown.fell(now)
             if member.dead or member.refusal:
                 self._placing.dissolve(member, _first_line(member.dead or member.refusal))
+                self._shown.fell(now)
         if now >= self._next_look:
             self._next_look = now + LOOK_S
             self._look(now)
@@ -343,6 +352,7 @@ class RayFleet:
         best = max(room, key=lambda node_id: room[node_id], default=None)
         if best is not None and room[best] >= member.cpus:
             log.warning("%s says nothing for %.0f s; its cameras go elsewhere", member.name, quiet_s)
+            self._shown.fell(now)
             self._members.pop(member.name)
             member.end()
             self._placing.new(member.cpus, member.cameras.values(), best)
