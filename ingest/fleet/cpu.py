@@ -7,6 +7,7 @@ import resource
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 PER_THREAD_CLOCK = 6
@@ -29,32 +30,46 @@ def thread_cpu_s(native_id: int) -> float | None:
         return None
 
 
-def camera_threads(camera_id: str) -> list[int]:
-    """Give the kernel's numbers of a camera's threads: those named "<what> <camera id>"."""
-    return [
-        thread.native_id
-        for thread in threading.enumerate()
-        if thread.native_id is not None and thread.name.partition(" ")[2] == camera_id
-    ]
+def camera_threads() -> dict[str, dict[int, str]]:
+    """Give the threads of every camera: by its id, the kernel's numbers and what each does.
+
+    They are those named "<what> <camera id>": "camera" analyses, "rtsp" receives, "evidence" makes clips,
+    "main" follows the main stream.
+    """
+    found: dict[str, dict[int, str]] = {}
+    for thread in threading.enumerate():
+        what, _, camera_id = thread.name.partition(" ")
+        if camera_id and thread.native_id is not None:
+            found.setdefault(camera_id, {})[thread.native_id] = what
+    return found
 
 
 class ThreadMeter:
     """CPU seconds of one camera's threads, those included that have ended since they were last looked at."""
 
-    def __init__(self, camera_id: str) -> None:
-        self._camera_id = camera_id
-        self._seen: dict[int, float] = {}
-        self._ended_s = 0.0
+    def __init__(self) -> None:
+        self._seen: dict[int, tuple[str, float]] = {}
+        self._ended: dict[str, float] = {}
 
-    def read(self) -> float:
-        """Give the sum so far, in seconds; never less than before."""
-        now = {native_id: thread_cpu_s(native_id) for native_id in camera_threads(self._camera_id)}
-        alive = {native_id: seconds for native_id, seconds in now.items() if seconds is not None}
-        for native_id, before in self._seen.items():
-            if native_id not in alive or alive[native_id] < before:  # ended, or its number was given away
-                self._ended_s += before
-        self._seen = alive
-        return self._ended_s + sum(alive.values())
+    def read(self, threads: Mapping[int, str]) -> dict[str, float]:
+        """Give the sums so far, in seconds, by what the threads do; none is ever less than before.
+
+        Args:
+            threads: those of now, as `camera_threads` gives them.
+        """
+        now = {}
+        for native_id, what in threads.items():
+            seconds = thread_cpu_s(native_id)
+            if seconds is not None:
+                now[native_id] = what, seconds
+        for native_id, (what, before) in self._seen.items():
+            if native_id not in now or now[native_id][1] < before:  # ended, or its number was given away
+                self._ended[what] = self._ended.get(what, 0.0) + before
+        self._seen = now
+        total = dict(self._ended)
+        for what, seconds in now.values():
+            total[what] = total.get(what, 0.0) + seconds
+        return total
 
 
 def rss_bytes() -> int:

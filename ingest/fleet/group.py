@@ -20,11 +20,13 @@ from detector.errors import WrongUse
 from detector.precision import Asked
 from detector.registry import resolve
 from ingest.fleet.claims import Claims
-from ingest.fleet.cpu import rss_bytes, usable_cores
+from ingest.fleet.cpu import camera_threads, rss_bytes, usable_cores
 from ingest.fleet.guard import Guard
+from ingest.fleet.memory import share_arenas
 from ingest.fleet.status import WorkerStatus
 from ingest.fleet.tally import Rates
 from ingest.fleet.watched import STOP_S, Surroundings, WatchedCamera
+from ingest.pipeline import Handed
 from ingest.site import Camera, Site
 from ingest.uplink import Uplink
 
@@ -96,6 +98,7 @@ class CameraGroup:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
+        share_arenas(len(usable_cores()))
         self._stack.enter_context(self._detectors)
         self._stack.enter_context(self._uplink)
         if self._claims:
@@ -116,8 +119,12 @@ class CameraGroup:
         for model in models:
             self._detectors.of_camera(model)
 
-    def add(self, camera: Camera) -> None:
+    def add(self, camera: Camera, handed: Handed | None = None) -> None:
         """Begin to watch a camera; returns at once.
+
+        Args:
+            camera: which, and how.
+            handed: what its rules were counting in another group, by `let_go`.
 
         Raises:
             WrongUse: one of this id is watched already.
@@ -125,27 +132,31 @@ class CameraGroup:
         with self._lock:
             if camera.id in self._cameras:
                 raise WrongUse(f"camera '{camera.id}' is watched already; change it or remove it first.")
-            watched = WatchedCamera(camera, self._around)
+            watched = WatchedCamera(camera, self._around, handed)
             self._cameras[camera.id] = watched
         watched.start()
 
-    def change(self, camera: Camera) -> None:
+    def change(self, camera: Camera, handed: Handed | None = None) -> None:
         """Watch a camera with other settings, counting from 0 again; one that is not there is added."""
         with self._lock:
             same = camera.id in self._cameras and self._cameras[camera.id].camera == camera
         if not same:
             self.remove(camera.id)
-            self.add(camera)
+            self.add(camera, handed)
 
     def remove(self, camera_id: str) -> bool:
         """Stop watching a camera; False: there was none of this id."""
+        return self.let_go(camera_id) is not None
+
+    def let_go(self, camera_id: str) -> Handed | None:
+        """Stop watching a camera; give what its rules were counting, None: there was none of this id."""
         with self._lock:
             watched = self._cameras.pop(camera_id, None)
         if watched is not None and not watched.stop():
             log.warning(
                 "%s: its thread did not end in %.0f s; it ends when its read returns", camera_id, STOP_S
             )
-        return watched is not None
+        return None if watched is None else watched.counting
 
     def set_rates(self, fps: Mapping[str, float]) -> None:
         """Analyse these cameras at these rates (frames per second); unknown ids are passed over."""
@@ -161,7 +172,8 @@ class CameraGroup:
         """Say how this process and its cameras are doing."""
         rates = self._rates.note(time.monotonic(), {"cpu": time.process_time()})
         cameras = self._watched()
-        statuses = tuple(camera.status() for camera in cameras)
+        threads = camera_threads()
+        statuses = tuple(camera.status(threads.get(camera.camera.id, {})) for camera in cameras)
         self._hold_back(cameras, rates["cpu"])
         batches, refs, precisions = self._detectors.counted()
         return WorkerStatus(
@@ -179,7 +191,7 @@ class CameraGroup:
     def _hold_back(self, cameras: Sequence[WatchedCamera], used: float) -> None:
         """Keep a camera that takes far more than the others from slowing them."""
         cores = {watched.camera.id: watched.cores for watched in cameras}
-        threads = {watched.camera.id: watched.threads for watched in cameras}
+        threads = {watched.camera.id: list(watched.threads) for watched in cameras}
         self._guard.keep(cores, threads, used, float(len(usable_cores())))
         for watched in cameras:
             watched.times_usual = self._guard.held.get(watched.camera.id, 0.0)

@@ -21,6 +21,7 @@ class Tally:
     events: Counter[str] = field(default_factory=Counter)
     stage_s: Counter[str] = field(default_factory=Counter)
     stage_n: Counter[str] = field(default_factory=Counter)
+    ages: Counter[str] = field(default_factory=Counter)
 
     def plus(self, other: Tally) -> Tally:
         """Give the sum of two."""
@@ -32,6 +33,7 @@ class Tally:
             _sum(self.events, other.events),
             _sum(self.stage_s, other.stage_s),
             _sum(self.stage_n, other.stage_n),
+            _sum(self.ages, other.ages),
         )
 
 

@@ -6,18 +6,20 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from detector.detector import Detector
 from detector.errors import Failure
+from ingest.fleet.ages import AgedPipeline
 from ingest.fleet.claims import Claims
-from ingest.fleet.cpu import ThreadMeter, camera_threads
+from ingest.fleet.cpu import ThreadMeter
 from ingest.fleet.health import Look, judge
 from ingest.fleet.status import CameraState, CameraStatus
 from ingest.fleet.tally import Rates, Tally
+from ingest.fleet.turns import Turns
 from ingest.gate import open_gate
-from ingest.pipeline import Pipeline, assemble
+from ingest.pipeline import Handed, assemble
 from ingest.session import source_of
 from ingest.site import Camera, Site
 from ingest.sources import Source
@@ -33,6 +35,8 @@ REFUSED_S = 5.0
 """Pause before a camera that another worker has is claimed again."""
 STOP_S = 10.0
 """How long a camera's thread may take to end."""
+EVIDENCE = "evidence"
+"""First word of the names of threads that make evidence (`ingest.pipeline`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class Surroundings:
         detector: gives the detector of a model's name, opened when it is first asked for.
         uplink: where evidence and reports go.
         claims: asked before a camera is watched; None: whoever adds it has seen to that.
+        turns: at making evidence.
     """
 
     site: Site
@@ -54,17 +59,22 @@ class Surroundings:
     detector: Callable[[str], Detector]
     uplink: Uplink
     claims: Claims | None = None
+    turns: Turns = field(default_factory=Turns)
 
 
 class WatchedCamera:
     """Watch one camera from a thread until `stop`; one that fails is tried again.
 
-    `cores`: what its own threads took over the last seconds. `times_usual`: how many times as much as the
-    others', where its group holds it back for that (`ingest.fleet.guard`), else 0.
+    `counting`: what its rules were counting when it was stopped; at first, what they are to go on with.
+    `cores`: what its own threads took over the last seconds; those that make evidence do not count, which a
+    camera needs now and then and which takes its turn anyway. `threads`: the kernel's numbers of those that
+    count. `times_usual`: how many times as much as the others' that is, where its group holds it back for it
+    (`ingest.fleet.guard`), else 0.
     """
 
-    def __init__(self, camera: Camera, around: Surroundings) -> None:
+    def __init__(self, camera: Camera, around: Surroundings, handed: Handed | None = None) -> None:
         self.camera = camera
+        self.counting: Handed = handed or {}
         self.fps_wanted = camera.fps
         self._around = around
         self._stop = threading.Event()
@@ -72,20 +82,16 @@ class WatchedCamera:
         self._state = CameraState.STARTING
         self._fault = ""
         self._source: Source | None = None
-        self._pipeline: Pipeline | None = None
+        self._pipeline: AgedPipeline | None = None
         self._past = Tally()
         self._rates = Rates()
-        self._meter = ThreadMeter(camera.id)
+        self._meter = ThreadMeter()
         self.cores = 0.0
+        self.threads: tuple[int, ...] = ()
         self.times_usual = 0.0
         self._since = time.monotonic()
         self._came: float | None = None
         self._thread = threading.Thread(target=self._run, name=f"camera {camera.id}", daemon=True)
-
-    @property
-    def threads(self) -> list[int]:
-        """The kernel's numbers of its threads."""
-        return camera_threads(self.camera.id)
 
     def start(self) -> None:
         """Begin."""
@@ -171,9 +177,11 @@ class WatchedCamera:
             parts = assemble(
                 around.site, camera, detector, open_gate(around.gate), uplink.writer, uplink.outbox
             )
-            pipeline = Pipeline(parts)
+            parts.slots = around.turns
+            pipeline = AgedPipeline(parts)
             if source.live:
                 pipeline.known = uplink.known(camera.id)
+                pipeline.handed, self.counting = self.counting, {}
             self._begin(source, pipeline)
             try:
                 if not self._stop.is_set():
@@ -186,7 +194,7 @@ class WatchedCamera:
         elif not self._stop.is_set():
             raise Failure("; ".join(source.warnings[-1:]) or "the stream ended; it is called again.")
 
-    def _begin(self, source: Source, pipeline: Pipeline) -> None:
+    def _begin(self, source: Source, pipeline: AgedPipeline) -> None:
         with self._lock:
             self._source, self._pipeline = source, pipeline
             self._state, self._fault = CameraState.RUNNING, ""
@@ -197,6 +205,8 @@ class WatchedCamera:
     def _end(self) -> None:
         with self._lock:
             self._past = self._past.plus(self._present())
+            if self._stop.is_set() and self._pipeline is not None:
+                self.counting = self._pipeline.counting()
             self._source = self._pipeline = None
 
     def _present(self) -> Tally:
@@ -213,18 +223,25 @@ class WatchedCamera:
             events=summary.kinds.copy(),
             stage_s=Counter({stage: s for clock in clocks for stage, s in clock.seconds().items()}),
             stage_n=Counter({stage: n for clock in clocks for stage, n in clock.counts().items()}),
+            ages=self._pipeline.ages.copy(),
         )
 
     # -- how it is doing; called from another thread --
 
-    def status(self) -> CameraStatus:
-        """Say how the camera is doing; the rates are those since about 5 s ago, or since last asked."""
+    def status(self, threads: Mapping[int, str]) -> CameraStatus:
+        """Say how the camera is doing; the rates are those since about 5 s ago, or since last asked.
+
+        Args:
+            threads: its threads now, as `ingest.fleet.cpu.camera_threads` gives them.
+        """
         now = time.monotonic()
         with self._lock:
             source, pipeline = self._source, self._pipeline
             tally = self._past.plus(self._present())
             state, fault = self._state, self._fault
-        cpu_s = self._meter.read()
+        used = self._meter.read(threads)
+        cpu_s = sum(used.values())
+        self.threads = tuple(number for number, what in threads.items() if what != EVIDENCE)
         rates = self._rates.note(
             now,
             {
@@ -232,7 +249,7 @@ class WatchedCamera:
                 "analysed": tally.analysed,
                 "undecodable": tally.dropped["undecodable"],
                 "overload": tally.dropped["overload"],
-                "cpu": cpu_s,
+                "cpu": cpu_s - used.get(EVIDENCE, 0.0),
             },
         )
         self.cores = rates["cpu"]
@@ -265,6 +282,7 @@ class WatchedCamera:
             clock_error_s=source.status.clock_error_s if source else None,
             stage_s=dict(tally.stage_s),
             stage_n=dict(tally.stage_n),
+            ages=dict(tally.ages),
             events=dict(tally.events),
             codec=source.status.codec if source else "",
             size_px=source.status.size_px if source else None,
