@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, TypeAlias
 
-from ingest.sources.packets import Coded, Cut, Mark
+if TYPE_CHECKING:
+    from ingest.sources.packets import Coded, Cut, Mark
 
 DECODED_PX_MAX = 130_000_000
 """Pixels decoded for a public clip besides lone key frames: 2.5 s of 1080p25, all of a substream."""
 ALONE_S = 1.0
 """A key frame that nobody analysed is shown where no analysed picture is shown this near to it."""
 
-Run = tuple[Coded, ...]
+Run: TypeAlias = "tuple[Coded, ...]"
 
 
 @dataclass(frozen=True, slots=True)

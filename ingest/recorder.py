@@ -45,8 +45,8 @@ PINNED_MAX = 64
 """Pre-alarms whose "before" picture is kept; most of them come to nothing, and nobody says so."""
 SPARSE_MAX = 96
 """Pictures kept for "before" ..."""
-SPARSE_BYTES_MAX = 4 << 20
-"""... and their bytes."""
+SPARSE_BYTES_MAX = 2 << 20
+"""... and the bytes of those that are kept as key frames: 8 of 1080p at 4 Mbit/s, 96 of a substream."""
 
 
 class EvidenceRecorder:
@@ -85,7 +85,6 @@ class EvidenceRecorder:
         self._look: Look | None = None
         self._dense: deque[Shot | Note] = deque()
         self._old: deque[Shot | KeyShot] = deque(maxlen=SPARSE_MAX)
-        self._old_bytes = 0
         self._pinned: dict[str, Shot | KeyShot] = {}
         self._last: tuple[Frame, Detections] | None = None
         self._original_clip: tuple[int, bytes] = (-1, b"")
@@ -117,7 +116,7 @@ class EvidenceRecorder:
         while self._dense and frame.at - self._dense[0].at >= self._clip:
             self._retire(self._dense.popleft())
         while self._old and frame.at - self._old[0].at > self._keep:
-            self._drop_oldest()
+            self._old.popleft()
 
     def capture(self, event: Event) -> tuple[Piece, ...]:
         """Give the evidence of an event in its present phase.
@@ -181,19 +180,19 @@ class EvidenceRecorder:
         seen = note.detections if looked else united(boxes)
         number = note.index if looked else key.number
         self._old.append(KeyShot(number, at, cut, seen, looked=looked or bool(around)))
-        self._old_bytes += key.size
-        if self._old_bytes > SPARSE_BYTES_MAX:
-            self._thin_out()
+        self._thin_out()
 
     def _thin_out(self) -> None:
-        """Drop every other picture, the newest stays."""
-        kept = list(self._old)[::-1][::2][::-1]
+        """Let pictures go until all fit, evenly by their age: the older, the further apart."""
+        kept = list(self._old)
+        while len(kept) > 2 and sum(_size(one) for one in kept) > SPARSE_BYTES_MAX:
+            newest = kept[-1].at
+            shares = [
+                (later.at - earlier.at) / (newest - earlier.at) if newest > earlier.at else 1.0
+                for earlier, later in zip(kept, kept[2:], strict=False)
+            ]
+            del kept[1 + shares.index(min(shares))]
         self._old = deque(kept, maxlen=SPARSE_MAX)
-        self._old_bytes = sum(_size(one) for one in kept)
-        self._sparse *= 2
-
-    def _drop_oldest(self) -> None:
-        self._old_bytes -= _size(self._old.popleft())
 
     def _retire(self, one: Shot | Note) -> None:
         if isinstance(one, Shot) and (not self._old or one.at - self._old[-1].at >= self._sparse):

@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -14,9 +15,10 @@ import numpy as np
 import pytest
 
 from detector.types import Detections
-from ingest import cutting
+from ingest import cutting, recorder
 from ingest.evidence import Piece
 from ingest.recorder import EvidenceRecorder
+from ingest.shots import KeyShot
 from ingest.sources import SourceSettings, open_source
 from ingest.types import Event, EventKind, EventPhase, Frame
 from tests.ingest.streets import WH, Thing, render, visit
@@ -96,8 +98,8 @@ def fed(
     path: Path, analysed_s: Sequence[float], *, privacy: Sequence[Sequence[tuple[float, float]]] = ()
 ) -> Run:
     """Feed a recorder the pictures at these times; somebody else looks for people in others."""
-    recorder = EvidenceRecorder(privacy=privacy)
-    run = Run(recorder, [])
+    fresh = EvidenceRecorder(privacy=privacy)
+    run = Run(fresh, [])
 
     def look(image: np.ndarray) -> Detections:
         run.looked.append(len(run.looked))
@@ -106,11 +108,11 @@ def fed(
     start = datetime(2026, 3, 1, tzinfo=UTC)
     settings = SourceSettings(fps=25.0, tape_s=10.0, starts_at=start)
     with open_source(str(path), "c", settings=settings) as source:
-        recorder.use(source.tape, look)
+        fresh.use(source.tape, look)
         for frame in source.frames():
             seconds = (frame.at - start).total_seconds()
             if any(abs(seconds - at) < 0.01 for at in analysed_s):
-                recorder.add(frame, boxes((PERSON, 0), *([(CAR, 1)] if seconds >= CAME_S else [])))
+                fresh.add(frame, boxes((PERSON, 0), *([(CAR, 1)] if seconds >= CAME_S else [])))
                 run.frames.append(frame)
             if analysed_s and seconds >= analysed_s[-1]:
                 break
@@ -206,3 +208,19 @@ def test_what_a_file_turns_is_not_taken_from_its_tape(tmp_path: Path) -> None:
     far = cv2.imdecode(np.frombuffer(pieces["far", True].data, np.uint8), cv2.IMREAD_COLOR)
     assert far.shape[:2] == (96, 64)
     assert cv2.absdiff(far, pictures(pieces["clip", True])[-1][1]).mean() < 12
+
+
+def test_pictures_from_before_are_few_and_the_further_apart_the_older(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = render(tmp_path / "a.mp4", [], 60.0, options={"bf": "0", "g": "25"})
+    monkeypatch.setattr(recorder, "SPARSE_BYTES_MAX", 200_000)
+    run = fed(path, list(range(60)))
+    kept = [one for one in run.recorder._old if isinstance(one, KeyShot)]
+    assert sum(one.cut.items[0].size for one in kept) <= 200_000
+    ages = [(kept[-1].at - one.at).total_seconds() for one in kept]
+    assert len(ages) >= 5
+    assert ages[0] == 57
+    assert ages[-2] <= 4
+    gaps = [older - newer for older, newer in pairwise(ages)]
+    assert gaps[0] > gaps[-1]
