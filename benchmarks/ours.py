@@ -33,7 +33,7 @@ from ingest.sources import Source, SourceSettings, open_source
 from ingest.types import Event, Scene
 from ingest.uplink import Uplink
 
-OURS = tuple(kind for kind in ("lookback", "zones", "motion") if kind in KINDS)
+OURS = tuple(kind for kind in ("lookback", "follow", "motion") if kind in KINDS)
 """Gates that skip, the most skipping first."""
 
 
@@ -42,7 +42,7 @@ class Listening:
 
     def __init__(self, rule: EventRule, collector: Collector, analysed: set[int]) -> None:
         self._rule, self._collector, self._analysed = rule, collector, analysed
-        self.kinds, self.always_review = rule.kinds, rule.always_review
+        self.kinds, self.labels, self.always_review = rule.kinds, rule.labels, rule.always_review
 
     def update(self, scene: Scene) -> list[Event]:
         """As the rule; the frame's number is noted."""
@@ -73,7 +73,7 @@ def open_clip(camera: Camera, site: Site, gate: str) -> Source:
         fps=camera.fps,
         starts_at=camera.starts_at,
         tz=site.tz,
-        decode="lookback" if gate == "lookback" else "all",
+        decode=gate if gate in {"follow", "lookback"} else "all",
         watched=watched,
         dwell_min_s=min(zone.dwell_s for zone in camera.zones if zone.events),
     )

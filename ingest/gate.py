@@ -6,13 +6,18 @@ How each gate could lose an event:
 - `motion` decodes everything but analyses only frames that differ, and one every 2 s. What changes fewer
   pixels than it looks for (a thing smaller than 3 % of the frame's width by 6 % of its height, or of the
   ground's own grey) is seen up to 2 s late, and lost if it stays for less.
-- `lookback` compares the watched zones only, and decodes nothing but key frames while nothing changes in
-  them. When one differs, what was kept since the key frame before is decoded, so what happened between the
-  two is seen with its true times. Lost is what begins *and* ends between two key frames and leaves the second
-  like the first. What stands for a zone's dwell cannot do so while the dwell is longer than the distance of
-  two key frames: a camera with a zone of a shorter dwell, or with key frames more than 3 s apart, is decoded
-  in full. As with `motion`, a change too small to notice is seen at the next forced look, the key frame
-  nearest to 2 s after the last.
+- `follow` compares the watched zones only, and decodes nothing but key frames while nothing changes in them.
+  When one differs, what was kept since the key frame before is decoded, and everything after it until there
+  is quiet, so what happened is seen with its true times. Lost is what begins *and* ends between two key
+  frames and leaves the second like the first. What stands for a zone's dwell cannot do so while the dwell is
+  longer than the distance of two key frames: a camera with a zone of a shorter dwell, or with key frames more
+  than 3 s apart, is decoded in full. As with `motion`, a change too small to notice is seen at the next
+  forced look, the key frame nearest to 2 s after the last.
+- `lookback` looks at key frames only, however busy the street, and decodes what lies between two of them
+  where they say that something came to rest or left (`ingest.sources.signs`). Lost as with `follow`; besides,
+  what moves is seen in key frames alone: for rules that ask for more than standing, take `follow`. Of a thing
+  whose coming changes too few pixels the start is late by up to the distance of two key frames, as is when
+  somebody began to stand by a tricycle. Pictures looked back on are that old when they are analysed.
 """
 
 from __future__ import annotations
@@ -241,10 +246,11 @@ KINDS: Mapping[str, Callable[[], Gate]] = {
     "auto": EveryFrame,
     "every": EveryFrame,
     "motion": MotionGate,
+    "follow": EveryFrame,
     "lookback": EveryFrame,
 }
-"""What the pipeline asks. `lookback` is the source's work (`ingest.sources.lookback`), for it saves decoding;
-`auto` is `lookback` for live cameras and `every` for files."""
+"""What the pipeline asks. `follow` and `lookback` are the source's work (`ingest.sources.decoding` and
+`scouting`), for they save decoding; `auto` is `lookback` for live cameras and `every` for files."""
 
 
 def open_gate(kind: str = "every") -> Gate:

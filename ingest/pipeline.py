@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
 
 from detector.detector import Detector
 from detector.errors import Failure
@@ -30,15 +33,21 @@ from ingest.recorder import EvidenceRecorder
 from ingest.redact import SCORE_MIN as REDACT_SCORE_MIN
 from ingest.report import Box, CaseReport, EventEnd, EvidenceRef
 from ingest.rules import EventRule, build_rules
+from ingest.rules.places import Counting
 from ingest.site import Camera, Site
 from ingest.sources import Source
+from ingest.sources.signs import Thing, things_of
 from ingest.stages import StageClock
 from ingest.tracker import Tracker
-from ingest.types import Event, EventPhase, Frame, Scene
+from ingest.types import XYXY, Event, EventPhase, Frame, Picture, Scene
 from ingest.zones import privacy_polygons, without_ignored
 
 log = logging.getLogger(__name__)
 
+Bounds: TypeAlias = tuple[XYXY, ...]
+"""Rectangles around the watched zones, fractions of the frame."""
+Handed: TypeAlias = Mapping[str, Counting]
+"""What each rule was counting, by its first kind."""
 MAIN_S = 30.0
 """How much longer than the dwell the main stream is kept open for a thing that may have to be reported."""
 
@@ -97,21 +106,25 @@ class Pipeline:
     """Run one source through the stages; `summary` tells how far it is.
 
     `known`: Case JSON of what is already reported and still open, so that a restart reports nothing twice.
+    `handed`: what the rules were counting where the camera was watched a moment ago, by `counting` there.
     """
 
     parts: Parts
     live: bool = False
     known: Sequence[dict[str, Any]] = ()
+    handed: Handed = field(default_factory=dict)
     summary: Summary = field(default_factory=Summary)
     stages: StageClock = field(default_factory=StageClock)
     _traces: tracing.FrameTraces = field(init=False)
-    _watched: tuple[tuple[float, float, float, float], ...] = field(init=False)
+    _watched: Bounds = field(init=False)
+    _scout: _Scout = field(init=False)
     _filing: Filing | None = None
     _attend: Callable[[bool], None] | None = None
 
     def __post_init__(self) -> None:
         self._traces = tracing.FrameTraces(self.stages)
         self._watched = tuple(zone.shape.bounds for zone in self.parts.camera.zones if zone.events)
+        self._scout = _Scout(self.parts, self._watched, self._find)
 
     def run(self, source: Source) -> Summary:
         """Analyse `source` to its end.
@@ -123,6 +136,7 @@ class Pipeline:
         source.status.stages = self.stages
         self._attend = lambda unsettled: source.attend(unsettled=unsettled)
         self.parts.recorder.use(source.tape, self._look)
+        source.consult(self._scout)
         try:
             for frame in source.frames():
                 with self.stages.span("gate"):
@@ -176,12 +190,19 @@ class Pipeline:
 
     def _detect(self, frame: Frame) -> Detections:
         """Find everything, down to low scores: what may be a person is hidden."""
+        if frame.seen is not None:
+            return frame.seen
+        if frame.picture is not None:
+            return self._find(frame.picture)
+        spec = self.parts.detector.spec
+        canvas, lies = letterbox(frame.image, spec.side_px, spec.stride_px)
+        return self.parts.detector.detect_canvas(canvas, lies, REDACT_SCORE_MIN, clock=self.stages.add)
+
+    def _find(self, picture: Picture) -> Detections:
+        """Find everything in what a decoder gave."""
         detector = self.parts.detector
-        if frame.picture is None:
-            canvas, lies = letterbox(frame.image, detector.spec.side_px, detector.spec.stride_px)
-        else:
-            with self.stages.span("resize"):
-                canvas, lies = frame.picture.canvas(detector.spec.side_px, detector.spec.stride_px)
+        with self.stages.span("resize"):
+            canvas, lies = picture.canvas(detector.spec.side_px, detector.spec.stride_px)
         return detector.detect_canvas(canvas, lies, REDACT_SCORE_MIN, clock=self.stages.add)
 
     def _look(self, image: Image) -> Detections:
@@ -190,12 +211,7 @@ class Pipeline:
 
     def _unsettled(self, wh: tuple[int, int]) -> bool:
         """Say whether anything in or beside a watched zone moves, has just come, or is missed."""
-        for box in self.parts.tracker.unsettled():
-            x0, y0, x1, y1 = fractions(box, wh)
-            for left, top, right, bottom in self._watched:
-                if x0 <= right and x1 >= left and y0 <= bottom and y1 >= top:
-                    return True
-        return False
+        return any(touches(self._watched, box, wh) for box in self.parts.tracker.unsettled())
 
     def _main_of(self, event: Event) -> Frame | None:
         """Call the main stream when something begins to count, and give its picture when it is confirmed."""
@@ -222,13 +238,23 @@ class Pipeline:
         known, self.known = list(events_of(self.known, wh)), ()
         for rule in self.parts.rules if known else ():
             rule.remember(known)
+        handed, self.handed = self.handed, {}
+        for rule in self.parts.rules:
+            if (counting := handed.get(rule.kinds[0].value)) is not None:
+                rule.adopt(counting)
+
+    def counting(self) -> Handed:
+        """Give what the rules are counting, for the pipeline that takes this camera over; after `run`."""
+        return {rule.kinds[0].value: rule.counting() for rule in self.parts.rules}
 
     def _scene(self, frame: Frame, seen: Detections) -> Scene:
         parts = self.parts
         score_min = {**parts.detector.spec.score_min, **parts.camera.score_min}
+        if frame.seen is not None:
+            seen = self._scout.staying(seen, frame)
         watched = without_ignored(seen, parts.camera.zones, frame.wh)
         tracks = parts.tracker.update(frame.index, frame.at, watched, score_min, frame.wh)
-        return Scene(frame.source_id, frame.index, frame.at, frame.wh, tracks)
+        return Scene(frame.source_id, frame.index, frame.at, frame.wh, tracks, frame.passing)
 
     def _count(self, frame: Frame) -> None:
         self.summary.frames += 1
@@ -268,6 +294,47 @@ class Pipeline:
             )
         )
         self.summary.ended += 1
+
+
+class _Scout:
+    """Looks at key frames for a source; see `ingest.sources.scouting.Scout`."""
+
+    def __init__(self, parts: Parts, watched: Bounds, find: Callable[[Picture], Detections]) -> None:
+        self._camera, self._watched, self.look = parts.camera, watched, find
+        self._score_min = {**parts.detector.spec.score_min, **parts.camera.score_min}
+        self._labels = frozenset().union(*(rule.labels for rule in parts.rules))
+
+    def things(self, seen: Detections, wh: tuple[int, int]) -> tuple[Thing, ...]:
+        """Give what a rule may ask for, in or at a watched zone."""
+        kept = without_ignored(seen.where(self._wanted(seen)), self._camera.zones, wh)
+        found = things_of(kept, self._score_min)
+        return tuple(thing for thing in found if touches(self._watched, thing.xyxy, wh))
+
+    def staying(self, seen: Detections, frame: Frame) -> Detections:
+        """Give what may be followed from one key frame to the next: not what moves, nor what is elsewhere.
+
+        Two key frames are too far apart to tell one car from the next where it is; what is followed is what
+        stands.
+        """
+        passing = set(frame.passing)
+        wanted = self._wanted(seen)
+        kept = wanted.copy()
+        for row in np.flatnonzero(wanted):
+            left, top, right, bottom = (float(side) for side in seen.xyxy[row])
+            box = (left, top, right, bottom)
+            kept[row] = box not in passing and touches(self._watched, box, frame.wh)
+        return seen.where(kept | ~wanted)
+
+    def _wanted(self, seen: Detections) -> npt.NDArray[np.bool_]:
+        return np.array([name in self._labels for name in seen.names], np.bool_)[seen.label]
+
+
+def touches(watched: Bounds, box: XYXY, wh: tuple[int, int]) -> bool:
+    """Say whether a box, pixels, touches one of the rectangles, fractions of the frame."""
+    x0, y0, x1, y1 = fractions(box, wh)
+    return any(
+        x0 <= right and x1 >= left and y0 <= bottom and y1 >= top for left, top, right, bottom in watched
+    )
 
 
 def report_of(parts: Parts, event: Event, wh: tuple[int, int], refs: tuple[EvidenceRef, ...]) -> CaseReport:

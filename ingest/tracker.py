@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import takewhile
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,8 @@ SCORE_MIN = 0.25  # for a class without a threshold of its own
 DUPLICATE_IOU = 0.7  # two boxes of one group above this are one thing seen twice
 REST_S = 1.6  # a thing stands when it has not moved for this long ...
 REST_HITS = 3  # ... in at least so many frames
+RECENT_MAX = 32  # boxes remembered of a thing; 1.6 s at 20 frames a second
+SMOOTHED = 5  # boxes whose median is where a thing at rest is now
 REST_SIZES = 0.12  # movement, in own sizes, that is still standing: half a metre for a car
 VOTE_HALF_S = 5.0  # age at which a label's vote counts half
 VOTE_LEAD = 1.5  # a label takes over when its votes are so many times the present one's
@@ -58,28 +61,36 @@ def group_of(label: str) -> str:
 
 @dataclass(slots=True)
 class _Rest:
-    """Whether a thing stands: its smoothed box against the place where it last moved to."""
+    """Whether a thing stands: its last boxes, seen from the newest one back, lie at one place."""
 
     anchor: XYXY
     since: datetime
-    recent: deque[XYXY] = field(default_factory=lambda: deque(maxlen=5))
-    hits: int = 0
+    recent: deque[tuple[datetime, XYXY]] = field(default_factory=lambda: deque(maxlen=RECENT_MAX))
     off: int = 0
     resting: bool = False
 
+    def turn_back(self, at: datetime) -> None:
+        """Follow a clock that stepped back."""
+        self.since = min(self.since, at)
+        if self.recent and self.recent[-1][0] > at:
+            self.recent = deque([(min(one, at), box) for one, box in self.recent], maxlen=RECENT_MAX)
+
     def update(self, box: XYXY, at: datetime, wh: tuple[int, int] | None) -> None:
-        self.recent.append(box)
-        smooth = _median(self.recent)
-        if displacement(smooth, self.anchor, wh) > REST_SIZES:
-            self.off += 1
-            if not self.resting or self.off >= 2:  # one frame off is an occlusion or a merged box
-                self.anchor, self.since, self.resting, self.hits, self.off = box, at, False, 1, 0
-                self.recent.clear()
-                self.recent.append(box)
+        self.recent.append((at, box))
+        if self.resting:
+            smooth = _median([each for _, each in list(self.recent)[-SMOOTHED:]])
+            self.off = self.off + 1 if displacement(smooth, self.anchor, wh) > REST_SIZES else 0
+            if self.off >= 2:
+                self.resting, self.off = False, 0
+                self.recent = deque([(at, box)], maxlen=RECENT_MAX)
+                self.anchor, self.since = box, at
             return
-        self.hits, self.off = self.hits + 1, 0
-        if not self.resting and self.hits >= REST_HITS and (at - self.since).total_seconds() >= REST_S:
-            self.anchor, self.resting = smooth, True
+        place = _median([each for _, each in list(self.recent)[-REST_HITS:]])
+        near = takewhile(lambda one: displacement(one[1], place, wh) <= REST_SIZES, reversed(self.recent))
+        here = list(near)[::-1] or [(at, box)]
+        arrived = (one for one, each in here if displacement(each, place, wh) <= REST_SIZES / 2)
+        self.anchor, self.since = place, next(arrived, at)
+        self.resting = len(here) >= REST_HITS and (at - self.since).total_seconds() >= REST_S
 
 
 @dataclass(slots=True)
@@ -106,11 +117,12 @@ class _Thing:
         """Count as missed until seen; a clock that stepped back takes the thing's own times along."""
         self.missed += 1
         self.first_at, self.last_at = min(self.first_at, at), min(self.last_at, at)
-        self.rest.since = min(self.rest.since, at)
+        self.rest.turn_back(at)
 
     def predicted(self, at: datetime) -> npt.NDArray[np.float64]:
-        """Where its box should be; not further than a second ahead, nobody drives straight for longer."""
-        return self.box if self.rest.resting else self.box + self.velocity * min(self.age_s(at), 1.0)
+        """Where its box should be; who is not seen for a second is looked for where it was seen last."""
+        age_s = self.age_s(at)
+        return self.box if self.rest.resting or age_s > 1.0 else self.box + self.velocity * age_s
 
     def see(self, box: npt.NDArray[np.float64], score: float, label: str, at: datetime) -> None:
         """Take a detection for this thing."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from detector.types import Image
+from detector.types import Detections, Image
 
 if TYPE_CHECKING:
     from detector.letterbox import Letterbox
@@ -50,14 +50,16 @@ class Frame:
         image: uint8 (H, W, 3) BGR, read-only; None: made of `picture` when it is first asked for.
         picture: what the decoder gave.
         mark: where it lies on the source's tape: number of the stream, presentation time; None: on none.
+        seen: what the source has found in it by the pipeline's detector; None: nobody has looked yet.
+        passing: boxes of `seen` that move on and must not be taken for what the next frame shows there.
 
     Raises:
         ValueError: neither image nor picture.
     """
 
-    __slots__ = ("_image", "at", "index", "mark", "picture", "source_id")
+    __slots__ = ("_image", "at", "index", "mark", "passing", "picture", "seen", "source_id")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is known of a picture
         self,
         source_id: str,
         index: int,
@@ -66,11 +68,14 @@ class Frame:
         *,
         picture: Picture | None = None,
         mark: tuple[int, int] | None = None,
+        seen: Detections | None = None,
+        passing: tuple[XYXY, ...] = (),
     ) -> None:
         if image is None and picture is None:
             raise ValueError("wanted an image or a picture, got neither")
         self.source_id, self.index, self.at, self.mark = source_id, index, at, mark
         self._image, self.picture = image, picture
+        self.seen, self.passing = seen, passing
 
     @property
     def image(self) -> Image:
@@ -145,13 +150,17 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What the rules see of one analysed frame: no pixels."""
+    """What the rules see of one analysed frame: no pixels.
+
+    `passing`: boxes of what is driving past and is not followed; it may hide what stands behind it.
+    """
 
     source_id: str
     index: int
     at: datetime
     wh: tuple[int, int]
     tracks: tuple[Track, ...]
+    passing: tuple[XYXY, ...] = ()
 
 
 class EventPhase(StrEnum):

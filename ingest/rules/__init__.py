@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from ingest.types import Event, EventKind, Scene
 
 if TYPE_CHECKING:
+    from ingest.rules.places import Counting
     from ingest.site import Camera, Site
 
 RULES: dict[EventKind, str] = {
@@ -30,10 +31,12 @@ class EventRule(Protocol):
 
     Attributes:
         kinds: what it can report.
+        labels: classes of the things that it can report.
         always_review: whether a person must look at every event, whatever its confidence.
     """
 
     kinds: ClassVar[tuple[EventKind, ...]]
+    labels: ClassVar[frozenset[str]]
     always_review: ClassVar[bool]
 
     def __init__(self, camera: Camera, site: Site) -> None: ...
@@ -48,6 +51,14 @@ class EventRule(Protocol):
 
     def remember(self, known: Iterable[Event]) -> None:
         """Load what was reported before a restart and has not ended; other kinds are passed over."""
+        ...
+
+    def counting(self) -> Counting:
+        """Give what it is counting, for the same rule in another process."""
+        ...
+
+    def adopt(self, counting: Counting) -> None:
+        """Go on with what the same rule was counting in another process a moment ago."""
         ...
 
 

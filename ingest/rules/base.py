@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from ingest.rules.book import PlaceBook
-from ingest.rules.places import Claim, Standing
+from ingest.rules.places import Claim, Counting, Standing
 from ingest.site import Camera, Site
 from ingest.types import Event, EventKind, Scene, Track, ZoneKind
 from ingest.zones import Zone
@@ -48,6 +48,14 @@ class PlaceRule(ABC):
     def remember(self, known: Iterable[Event]) -> None:
         """Load what was reported before and has not ended."""
         self._book.remember(event for event in known if event.kind in self.kinds)
+
+    def counting(self) -> Counting:
+        """Give what it is counting, for the same rule in another process."""
+        return self._book.counting()
+
+    def adopt(self, counting: Counting) -> None:
+        """Go on with what the same rule was counting in another process a moment ago."""
+        self._book.adopt(counting)
 
     def claim(self, track: Track, scene: Scene) -> Claim | None:
         """Say what a thing seen in this frame claims; None if it is none of this rule's business."""

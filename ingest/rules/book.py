@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 
 from ingest.boxes import covered_share, fractions, ground_contact, iou
 from ingest.report import report_id_of
-from ingest.rules.places import AWAY_IOU, LEFT_S, SAME_IOU, Claim, Place, Standing
+from ingest.rules.places import AWAY_IOU, LEFT_S, SAME_IOU, Claim, Counting, Place, Standing
 from ingest.tracker import group_of
 from ingest.types import XYXY, Event, EventPhase, Scene, Track, ZoneKind
 from ingest.zones import Zone
@@ -65,6 +66,26 @@ class PlaceBook:
             place.score_sum, place.seen = event.confidence, 1
             self._places.append(place)
             self._used_ids.append(event.event_id)
+
+    def counting(self) -> Counting:
+        """Give what is being watched, for whoever watches this camera next."""
+        return Counting(tuple(self._places), self._wh, tuple(self._used_ids))
+
+    def adopt(self, counting: Counting) -> None:
+        """Go on with what another was counting at this camera a moment ago; zones are those of now.
+
+        Its tracks had other numbers, so things have to come to rest again before they are taken for those
+        that stood there; the time until then counts as if they had been seen, like any gap.
+        """
+        for place in counting.places:
+            zone = self._zones.get(place.standing.zone.id)
+            if zone is None or (place.event_id and place.event_id in self._used_ids):
+                continue
+            phase = place.phase if place.known else None  # a pre-alarm, told again, calls the main stream
+            standing = replace(place.standing, zone=zone)
+            self._places.append(replace(place, standing=standing, phase=phase, track_ids=set()))
+        self._used_ids.extend(name for name in counting.used_ids if name not in self._used_ids)
+        self._wh = self._wh or counting.wh
 
     def update(self, scene: Scene, claims: Sequence[Claim]) -> list[Event]:
         """Take one frame.
@@ -145,8 +166,10 @@ class PlaceBook:
             return
         seen_now = [track for track in scene.tracks if track.last_at == scene.at]
         if not any(_may_be(track, place) for track in seen_now):
-            hidden = any(_hides(track, place) for track in seen_now)
-            place.miss(elapsed_s, looked=elapsed_s <= BLIND_S and not hidden)
+            nearby = [track.xyxy for track in seen_now if track.track_id not in place.track_ids]
+            hidden = any(_hides(xyxy, place) for xyxy in (*nearby, *scene.passing))
+            seen_leaving = place.left_s >= LEFT_S
+            place.miss(elapsed_s, looked=elapsed_s <= BLIND_S and (seen_leaving or not hidden))
         away = any(
             track.track_id in place.track_ids and iou(track.xyxy, place.box) < AWAY_IOU for track in seen_now
         )
@@ -259,9 +282,7 @@ def _may_be(track: Track, place: Place) -> bool:
     )
 
 
-def _hides(track: Track, place: Place) -> bool:
+def _hides(xyxy: XYXY, place: Place) -> bool:
     """Say whether something nearer to the camera stands in front of a place."""
-    if track.track_id in place.track_ids:
-        return False
-    nearer = track.xyxy[3] >= place.box[3] - 0.1 * (place.box[3] - place.box[1])
-    return nearer and covered_share(place.box, track.xyxy) >= HIDDEN_SHARE
+    nearer = xyxy[3] >= place.box[3] - 0.1 * (place.box[3] - place.box[1])
+    return nearer and covered_share(place.box, xyxy) >= HIDDEN_SHARE

@@ -159,3 +159,18 @@ class Place:
             track.at_rest_since is None or track.at_rest_since >= self.last_seen
         )
         return came and self.absent_s >= vacant_s
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """What one rule was counting when its camera went elsewhere.
+
+    Args:
+        places: of all things that it watched.
+        wh: width and height of the frames that their boxes lie in, pixels.
+        used_ids: of the events that it has named.
+    """
+
+    places: tuple[Place, ...]
+    wh: tuple[int, int] | None
+    used_ids: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from datetime import datetime, tzinfo
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 from urllib.parse import urlsplit
 
 from detector.errors import WrongUse
@@ -22,9 +22,12 @@ from ingest.sources.packets import Tape
 from ingest.stages import StageClock
 from ingest.types import Frame
 
+if TYPE_CHECKING:
+    from ingest.sources.scouting import Scout
+
 log = logging.getLogger(__name__)
 
-Decode = Literal["all", "lookback", "keys"]
+Decode = Literal["all", "follow", "lookback", "keys"]
 
 
 @dataclass(slots=True)
@@ -92,9 +95,10 @@ class SourceSettings:
         read_timeout_s: without a packet for so long, a connection is taken for lost.
         max_down_s: after so long without a connection, a live source ends. None: it goes on trying.
         backoff_s: first and longest pause between attempts.
-        decode: "all" gives every frame that is due; "lookback" those that differ from the last one in a
-            watched zone, and decodes key frames only while nothing does (see `ingest.gate`); "keys", for
-            live cameras, the key frames that are due.
+        decode: "all" gives every frame that is due; "follow" those that differ from the last one in a
+            watched zone, and decodes key frames only while nothing does; "lookback" key frames, and others
+            where two of them say that something came to rest or left (see `ingest.gate`); "keys", for live
+            cameras, the key frames that are due.
         watched: the zones, polygons in fractions of the frame; none: all of it.
         dwell_min_s: shortest dwell of the zones; key frames further apart are not waited for.
         age_max_s: a live frame that has waited longer than this is not analysed any more.
@@ -158,6 +162,13 @@ class Source(Protocol):
         """Hear whether something in a watched zone moves or has just come: then nothing is skipped."""
         ...
 
+    def consult(self, scout: Scout) -> None:
+        """Ask `scout` what is to be seen in a picture, where that decides which others are given.
+
+        To be called before `frames`. Without it "lookback" follows like "follow".
+        """
+        ...
+
     def stop(self) -> None:
         """End `frames` soon; may be called from another thread and from a signal handler."""
         ...
@@ -192,6 +203,9 @@ class SourceBase:
 
     def attend(self, *, unsettled: bool) -> None:
         """Skip nothing anyway."""
+
+    def consult(self, scout: Scout) -> None:
+        """Give what is there, whatever it shows."""
 
     def stop(self) -> None:
         """End `frames` before its next frame."""

@@ -22,13 +22,15 @@ def settings_of(
     Args:
         camera: with a source.
         tz: of the site.
-        gate: kind of gate; "lookback", and "auto" for live cameras, have the source look back.
+        gate: kind of gate; "follow" and "lookback" are the source's work, "auto" is "lookback" for live
+            cameras.
         fps: analysed frames per second; None: what the site file says.
         max_down_s: see `SourceSettings`.
     """
     watched = [zone for zone in camera.zones if zone.events]
     live = camera.source is not None and kind_of(camera.source) == "rtsp"
     decode: Decode = "lookback" if gate == "lookback" or (gate == "auto" and live) else "all"
+    decode = "follow" if gate == "follow" else decode
     return SourceSettings(
         fps=camera.fps if fps is None else fps,
         starts_at=camera.starts_at,

@@ -6,15 +6,19 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import av.error
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
+from detector.types import Detections
 from ingest.gate import FORCE_S, UNSETTLED_MAX, ChangeWatch, Rate, Thumbnail, shrunk
 from ingest.sources import SourceStatus
 from ingest.sources.lookback import Do, LookBack, Mode
 from ingest.sources.packets import Codec, Coded
 from ingest.sources.picture import DecodedPicture
+from ingest.types import XYXY, Frame
 
 QUIET_S = 1.0
 """Without change for so long, key frames are enough."""
@@ -29,13 +33,29 @@ class Shown:
 
     coded: Coded
     picture: DecodedPicture
+    seen: Detections | None = None
+    """What was found in it, if it was looked at already."""
+    passing: tuple[XYXY, ...] = ()
+    """Boxes of it that are known to move on."""
+
+    def frame(self, source_id: str, index: int, at: datetime) -> Frame:
+        """Give it as a frame."""
+        return Frame(
+            source_id,
+            index,
+            at,
+            picture=self.picture,
+            mark=self.coded.mark,
+            seen=self.seen,
+            passing=self.passing,
+        )
 
 
 class Decoding:
     """From coded pictures to those worth the detector: due by `rate`, and by `watch` if there is one.
 
     While pictures are decoded, those after the last one that is due are left until another is due; if a key
-    frame comes first they are never decoded. One decoder serves for key frames and for all: it starts afresh.
+    frame comes first they are never decoded. A decoder is there only while it is needed.
 
     `unsettled`: something moves or has just come, skip nothing. `hurry`: decode but give nothing, and count
     it under this reason. `cpu_s`: CPU seconds spent decoding.
@@ -64,7 +84,8 @@ class Decoding:
         self.cpu_s = 0.0
         self._rate, self._status, self._watch = rate, status, watch
         self._force_s = force_s
-        self._context = codec.open(fast=fast)
+        self._codec, self._fast = codec, fast
+        self._context: VideoCodecContext | None = None
         self._pending: list[Coded] = []
         self._inside: dict[int, Coded] = {}
         self._not_before_s = -math.inf
@@ -115,7 +136,7 @@ class Decoding:
         if coded.key and self._pending and self._closed:
             drained = self._run(None)
             self._pending.clear()
-            self._context.flush_buffers()
+            self._empty()
             yield from self._judge_all(drained)
             self._inside.clear()
         self._pending.append(coded)
@@ -211,11 +232,19 @@ class Decoding:
         self._not_before_s = max(self._not_before_s, math.nextafter(items[0].seconds, -math.inf))
         yield from self._decode(items)
 
-    def _alone(self, key: Coded) -> VideoFrame | None:
-        """Decode a key frame by itself, out of a decoder that starts and ends empty."""
+    def _alone(self, key: Coded, *, open_end: bool = False) -> VideoFrame | None:
+        """Decode a key frame by itself.
+
+        The decoder starts empty and ends so; with `open_end` it may go on with what follows, unless it had to
+        be emptied for the picture to come out: then there is none.
+        """
         self._restart()
-        pictures = [*self._run(key), *self._run(None)]
-        self._context.flush_buffers()
+        pictures = self._run(key)
+        if not pictures:
+            pictures = self._run(None)
+            self._empty()
+        elif not open_end:
+            self._empty()
         return pictures[0] if pictures else None
 
     def _take_slot(self, key: Coded) -> bool:
@@ -251,10 +280,21 @@ class Decoding:
         """Empty the decoder."""
         self._pending.clear()
         self._inside.clear()
-        self._context.flush_buffers()
+        self._empty()
+
+    def _empty(self) -> None:
+        """Let the decoder go, with its pictures: a new one costs 20 microseconds, unless it is a device's."""
+        if self._codec.device is None:
+            self._context = None
+        elif self._context is not None:
+            self._context.flush_buffers()
 
     def _run(self, coded: Coded | None) -> list[VideoFrame]:
         """Decode a packet (None: what the decoder still holds), and count what it cost."""
+        if self._context is None:
+            if coded is None:
+                return []
+            self._context = self._codec.open(fast=self._fast)
         began, cpu = time.perf_counter(), time.thread_time()
         try:
             pictures = self._context.decode(None if coded is None else coded.packet)

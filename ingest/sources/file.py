@@ -23,8 +23,9 @@ from ingest.sources import SourceBase, SourceSettings
 from ingest.sources.clock import PacketClock, StreamClock
 from ingest.sources.decoding import Decoding, Shown
 from ingest.sources.lookback import GAP_MAX_S
-from ingest.sources.packets import LOOKED_BACK, Codec, Coded, Mark, Tape
+from ingest.sources.packets import LOOKED_BACK, Codec, Coded, Tape
 from ingest.sources.picture import DecodedPicture
+from ingest.sources.scouting import Scout, Scouting
 from ingest.types import Frame
 
 NOT_BEFORE = datetime(2000, 1, 1, tzinfo=UTC)
@@ -61,6 +62,7 @@ class FileSource(SourceBase):
         self.starts_at, self.time_basis = self._origin(settings.starts_at)
         self._closed = False
         self._decoding: Decoding | None = None
+        self._scout: Scout | None = None
         self._codec = Codec.of(self._stream, settings.decode_device)
         self.status.codec = self._codec.name
         if settings.tape_s and self._codec.name in LOOKED_BACK:
@@ -74,7 +76,7 @@ class FileSource(SourceBase):
         Raises:
             Failure: not one picture could be decoded.
         """
-        looks_back = self._settings.decode == "lookback" and self._codec.name in LOOKED_BACK
+        looks_back = self._settings.decode in {"follow", "lookback"} and self._codec.name in LOOKED_BACK
         packets = self._packets()
         first = next(packets, None)
         if first is not None:
@@ -93,6 +95,10 @@ class FileSource(SourceBase):
         if self._decoding is not None:
             self._decoding.unsettled = unsettled
 
+    def consult(self, scout: Scout) -> None:
+        """Ask `scout` about key frames."""
+        self._scout = scout
+
     def _everything(self, packets: Iterator[Packet[Any]]) -> Iterator[Frame]:
         clock = StreamClock(self._nominal_fps)
         index = 0
@@ -104,13 +110,19 @@ class FileSource(SourceBase):
             if not self._rate.due(seconds):
                 continue
             mark = None if self.tape is None or picture.pts is None else (self.tape.stream, picture.pts)
-            yield self._frame(index - 1, seconds, DecodedPicture(picture), mark)
+            at = self._given(seconds)
+            yield Frame(self.source_id, index - 1, at, picture=DecodedPicture(picture), mark=mark)
 
     def _looked_back(self, packets: Iterator[Packet[Any]]) -> Iterator[Frame]:
         settings = self._settings
         watch = ChangeWatch(settings.watched)
         gap_s = min(GAP_MAX_S, settings.dwell_min_s)
-        self._decoding = Decoding(self._codec, self._rate, self.status, watch, gap_max_s=gap_s)
+        if self._scout is not None and settings.decode == "lookback":
+            self._decoding = Scouting(
+                self._scout, self._codec, self._rate, self.status, watch, gap_max_s=gap_s
+            )
+        else:
+            self._decoding = Decoding(self._codec, self._rate, self.status, watch, gap_max_s=gap_s)
         for packet in packets:
             coded = self._coded(packet)
             if coded is not None:
@@ -123,13 +135,14 @@ class FileSource(SourceBase):
         last = -1
         for one in shown:
             last = max(last + 1, one.coded.number)
-            yield self._frame(last, one.coded.seconds, one.picture, one.coded.mark)
+            yield one.frame(self.source_id, last, self._given(one.coded.seconds))
 
-    def _frame(self, index: int, seconds: float, picture: DecodedPicture, mark: Mark | None) -> Frame:
+    def _given(self, seconds: float) -> datetime:
+        """Count a frame as given, and give its time."""
         at = self.starts_at + timedelta(seconds=seconds)
         self.status.given += 1
         self.status.last_frame_at = at
-        return Frame(self.source_id, index, at, picture=picture, mark=mark)
+        return at
 
     def close(self) -> None:
         """Let go of the file."""

@@ -16,6 +16,7 @@ frames come closer again. A group of pictures without end costs what full decodi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
@@ -90,6 +91,11 @@ class LookBack(Generic[T]):
         self._key_s: float | None = None
         self._first_s: float | None = None
         self._blind = True
+
+    @property
+    def kept(self) -> Sequence[T]:
+        """What has been kept since the last key frame, that one first."""
+        return self._kept
 
     @property
     def kept_bytes(self) -> int:

@@ -26,6 +26,7 @@ from ingest.sources.decoding import Decoding, Shown
 from ingest.sources.inbox import Inbox
 from ingest.sources.lookback import GAP_MAX_S
 from ingest.sources.packets import LOOKED_BACK, Codec, Coded, Tape
+from ingest.sources.scouting import Scout, Scouting
 from ingest.types import Frame
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,9 @@ class RtspSource(SourceBase):
         self._rate = Rate(settings.fps)
         self._clock = LiveClock()
         self._inbox = Inbox()
-        self._watch = ChangeWatch(settings.watched) if settings.decode == "lookback" else None
+        watches = settings.decode in {"follow", "lookback"}
+        self._watch = ChangeWatch(settings.watched) if watches else None
+        self._scout: Scout | None = None
         self._decoding: Decoding | None = None
         self._budget = DecodeBudget(settings.decode_share_max)
         self._thin = False
@@ -110,13 +113,21 @@ class RtspSource(SourceBase):
         if self._decoding is not None:
             self._decoding.unsettled = unsettled
 
+    def consult(self, scout: Scout) -> None:
+        """Ask `scout` about key frames."""
+        self._scout = scout
+
     # -- decoding, in the thread that asks for frames --
 
     def _begin(self, codec: Codec) -> None:
         if self._decoding is not None:
             self._cpu_s += self._decoding.cpu_s
         gap_s = min(GAP_MAX_S, self._settings.dwell_min_s) if codec.name in LOOKED_BACK else 0.0
-        self._decoding = Decoding(codec, self._rate, self.status, self._watch, gap_max_s=gap_s)
+        rate, status, watch = self._rate, self.status, self._watch
+        if self._scout is not None and watch is not None and self._settings.decode == "lookback":
+            self._decoding = Scouting(self._scout, codec, rate, status, watch, gap_max_s=gap_s)
+        else:
+            self._decoding = Decoding(codec, rate, status, watch, gap_max_s=gap_s)
         self._thin = False
 
     def _frames_of(self, coded: Coded, decoding: Decoding) -> Iterator[Frame]:
@@ -132,7 +143,7 @@ class RtspSource(SourceBase):
         self.status.given += 1
         self.status.last_frame_at = at
         self.status.queue_age_s = time.monotonic() - coded.arrived
-        return Frame(self.source_id, self._index, at, picture=shown.picture, mark=coded.mark)
+        return shown.frame(self.source_id, self._index, at)
 
     def _keep_up(self, coded: Coded, decoding: Decoding) -> None:
         """Pass over what has become too old, and decode less if decoding is what takes too long."""
@@ -153,7 +164,8 @@ class RtspSource(SourceBase):
         elif self._thin and not thin:
             decoding.pass_over()
         self._thin = thin
-        late = not decoding.resting and now - coded.arrived > self._settings.age_max_s
+        waits = decoding.resting and not coded.key
+        late = not waits and now - coded.arrived > self._settings.age_max_s
         decoding.hurry = "late" if late else ""
         if late and not coded.key and (gone := self._inbox.to_newest_key()):
             decoding.pass_over()

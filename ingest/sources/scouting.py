@@ -1,0 +1,239 @@
+"""Look at key frames first, and back only where two of them say that something came to rest or left.
+
+While `ingest.sources.decoding` follows a street for as long as anything changes on it, this keeps to key
+frames, however busy the street: each is looked at (if anything has changed since the last, or it is time),
+and what two of them tell of the pictures between them (`ingest.sources.signs`) decides whether those are
+decoded at all. They are decoded no further than to where the place looks as it does in the end. Whatever has
+just come is looked at again a moment later: what moves on does not stand, and needs no looking back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from detector.types import Detections
+from ingest.gate import PIXELS_MIN, ChangeWatch, Rate, Thumbnail, shrunk
+from ingest.sources import SourceStatus
+from ingest.sources.decoding import EARLY_S, Decoding, Shown
+from ingest.sources.lookback import Do, Mode
+from ingest.sources.packets import Codec, Coded
+from ingest.sources.picture import DecodedPicture
+from ingest.sources.signs import Looked, Signs, Thing, corners, signs_between, stands
+from ingest.types import XYXY
+
+CHECK_S = 0.4
+"""What has come is looked at again after so long."""
+
+
+class Scout(Protocol):
+    """Looks at a picture for a source."""
+
+    def look(self, picture: DecodedPicture) -> Detections:
+        """Find everything in it, pixels of the source."""
+        ...
+
+    def things(self, seen: Detections, wh: tuple[int, int]) -> tuple[Thing, ...]:
+        """Give what may matter of it: classes that rules ask for, in or at watched zones."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A key frame in which something is new, until it is known whether that stands."""
+
+    shown: Shown
+    now: Looked
+    signs: Signs
+    held: tuple[Coded, ...]
+    before: Looked | None
+
+
+class Scouting(Decoding):
+    """As `Decoding`, but what is between two key frames is decoded only if these ask for it.
+
+    Args:
+        scout: looks at key frames.
+        codec, rate, status, watch, gap_max_s: see `Decoding`.
+    """
+
+    def __init__(
+        self,
+        scout: Scout,
+        codec: Codec,
+        rate: Rate,
+        status: SourceStatus,
+        watch: ChangeWatch,
+        *,
+        gap_max_s: float,
+    ) -> None:
+        super().__init__(codec, rate, status, watch, gap_max_s=gap_max_s)
+        self._scout = scout
+        self._before: Looked | None = None
+        self._awaited: _Waiting | None = None
+
+    @property
+    def resting(self) -> bool:
+        """Whether only key frames matter now."""
+        return super().resting and self._awaited is None
+
+    def take(self, coded: Coded) -> Iterator[Shown]:
+        """Take the next coded picture; give what is worth the detector now, with what was seen in it."""
+        awaited = self._awaited
+        if awaited is not None and (coded.key or coded.seconds >= awaited.shown.coded.seconds + CHECK_S):
+            yield from self._resolve(awaited, () if coded.key else (coded,))
+        if not coded.key or self.look.mode is Mode.THIN:
+            yield from super().take(coded)
+            return
+        self._learn(coded)
+        yield from self._take_key(coded)
+
+    def finish(self) -> Iterator[Shown]:
+        """Give what is still to be given at the end of a stream."""
+        if self._awaited is not None:
+            yield from self._resolve(self._awaited, ())
+        yield from super().finish()
+
+    def pass_over(self) -> None:
+        """Go on with the next key frame."""
+        super().pass_over()
+        self._before = self._awaited = None
+
+    def thin(self) -> None:
+        """Decode key frames only until `pass_over`."""
+        super().thin()
+        self._before = self._awaited = None
+
+    # -- key frames --
+
+    def _take_key(self, key: Coded) -> Iterator[Shown]:
+        if self.look.take(key) is Do.PROBE:
+            yield from self._scouted(key, held=tuple(self.look.kept))
+            return
+        self._before = None
+        if not self.look.rest():
+            yield from self._follow(key)
+            return
+        pending, self._pending = self._pending, []
+        if not self._closed:
+            yield from self._decode(pending)
+        yield from self._judge_all(self._run(None))
+        yield from self._scouted(key, held=())
+
+    def _scouted(self, key: Coded, held: tuple[Coded, ...]) -> Iterator[Shown]:
+        """Look at a key frame; `held` is what came since the one before, that one first, this one last."""
+        picture = self._alone(key, open_end=True)
+        self.look.unchanged()
+        if picture is None or not key.fresh or not self._rate.awaits(key.seconds):
+            self._status.dropped["stale"] += not key.fresh
+            self._before = self._before if picture is not None else None
+            return
+        shown = Shown(key, DecodedPicture(picture))
+        thumbnail, changed = self._compare(shown.picture)
+        if not (changed or self._before is None or self._forced(key, max(EARLY_S, self._gap_s / 2))):
+            self._count_passed("still", key, given=False)
+            return
+        shown, now = self._looked(shown, thumbnail)
+        before = self._before
+        signs = Signs(came=now.sure) if before is None else signs_between(before, now)
+        waiting = _Waiting(shown, now, signs, held, before)
+        if signs.came and not self.hurry:
+            self._awaited = waiting
+            return
+        yield from self._conclude(waiting, moving=signs.came)
+
+    def _resolve(self, waiting: _Waiting, more: Sequence[Coded]) -> Iterator[Shown]:
+        """See whether what came stands, and go on with the key frame in which it came."""
+        self._awaited = None
+        moving = self._moving(waiting, [*self.look.kept[1:], *more])
+        yield from self._conclude(waiting, moving)
+
+    def _conclude(self, waiting: _Waiting, moving: Sequence[Thing]) -> Iterator[Shown]:
+        """Look back if something came to rest or left, and give the key frame."""
+        now = waiting.now
+        known = [*now.things, *waiting.signs.hidden]
+        self._before = now.but(things=[replace(one, moving=one in moving) for one in known])
+        came = [thing.xyxy for thing in waiting.signs.came if thing not in moving]
+        if not self.hurry:
+            yield from self._back(waiting, [*waiting.signs.left, *came])
+        shown = replace(waiting.shown, passing=tuple(thing.xyxy for thing in self._before.passing))
+        given = self._take_slot(shown.coded)
+        self._count_passed(self.hurry or "still", shown.coded, given=given)
+        if given:
+            yield from self._give(shown, now.thumbnail)
+
+    def _moving(self, waiting: _Waiting, since: Sequence[Coded]) -> list[Thing]:
+        """Give which of the things that came have moved on a moment later."""
+        key = waiting.shown.coded
+        if self._context is None:  # it had to be emptied for the key frame to come out
+            self._inside[key.pts] = key
+            self._run(key)
+        last = None
+        for coded in since:
+            self._inside[coded.pts] = coded
+            for picture in self._run(coded):
+                own = self._inside.pop(picture.pts, None) if picture.pts is not None else None
+                last = picture if own is not None and own.seconds > key.seconds else last
+        self._restart()
+        if last is None:
+            return []
+        shown = DecodedPicture(last)
+        later = Looked(shown.wh, shrunk(shown.luma()), self._scout.things(self._scout.look(shown), shown.wh))
+        return [thing for thing in waiting.signs.came if not stands(thing, waiting.now, later)]
+
+    # -- back --
+
+    def _back(self, waiting: _Waiting, regions: Sequence[XYXY]) -> Iterator[Shown]:
+        """Decode from the key frame before, to where the places in question look as they do in the end."""
+        if not regions or not waiting.held or waiting.before is None:
+            return
+        polygons = [corners(xyxy, waiting.now.wh) for xyxy in regions]
+        least = (
+            PIXELS_MIN
+            if len(regions) > 1
+            else max(1, min(PIXELS_MIN, _pixels(regions[0], waiting.now.wh) // 12))
+        )
+        last, goal = (ChangeWatch(polygons, pixels_min=least) for _ in range(2))
+        last.take(waiting.before.thumbnail)
+        goal.take(waiting.now.thumbnail)
+        key = waiting.shown.coded
+        self._restart()
+        self._not_before_s = max(self._not_before_s, math.nextafter(waiting.held[0].seconds, -math.inf))
+        settled_s = math.inf
+        moved = False
+        for item in waiting.held[:-1]:
+            self._inside[item.pts] = item
+            for picture in self._run(item):
+                coded = self._inside.pop(picture.pts, None) if picture.pts is not None else None
+                if coded is None or not self._not_before_s < coded.seconds < key.seconds:
+                    continue
+                if not self._rate.due(coded.seconds):
+                    continue
+                self._not_before_s = self._counted_s = coded.seconds
+                shown = Shown(coded, DecodedPicture(picture))
+                thumbnail = shrunk(shown.picture.luma())
+                if last.differs(thumbnail) or settled_s < math.inf:
+                    moved = True
+                    last.take(thumbnail)
+                    yield from self._give(shown, thumbnail)
+                else:
+                    self._status.dropped["still"] += 1
+                if settled_s < math.inf:
+                    self._restart()
+                    return
+                if moved and not goal.differs(thumbnail):
+                    settled_s = coded.seconds
+        self._restart()
+
+    def _looked(self, shown: Shown, thumbnail: Thumbnail) -> tuple[Shown, Looked]:
+        seen = self._scout.look(shown.picture)
+        wh = shown.picture.wh
+        others = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in seen.xyxy)
+        return replace(shown, seen=seen), Looked(wh, thumbnail, self._scout.things(seen, wh), others)
+
+
+def _pixels(xyxy: XYXY, wh: tuple[int, int]) -> int:
+    """Give how many pixels of a thumbnail a box has."""
+    return int((xyxy[2] - xyxy[0]) / wh[0] * 160 * (xyxy[3] - xyxy[1]) / wh[1] * 90)
