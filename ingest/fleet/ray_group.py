@@ -22,6 +22,7 @@ from ingest.fleet.group import CameraGroup, GroupSettings
 from ingest.fleet.ray_link import Notes, nodes
 from ingest.fleet.ray_uploads import TaskClient, spool
 from ingest.fleet.status import OutboxCount, WorkerStatus
+from ingest.pipeline import Handed
 from ingest.site import Camera, Site
 
 log = logging.getLogger(__name__)
@@ -160,24 +161,32 @@ class GroupActor:
 
     # -- called by the supervisor --
 
-    def follow(self, plan: Plan) -> int:
-        """Watch what a plan says and nothing else; give the number of the plan now followed.
+    def follow(self, plan: Plan, handed: Mapping[str, Handed] | None = None) -> dict[str, Handed]:
+        """Watch what a plan says and nothing else.
 
         Cameras that leave are let go of before others are taken.
+
+        Args:
+            plan: what to watch; an older one than that which is followed counts for nothing.
+            handed: what the rules of cameras that come here were counting where they were.
+
+        Returns:
+            What the rules of the cameras that left were counting, by camera.
         """
+        handed, left = handed or {}, {}
         with self._changing:
             if plan.number <= self._number or self._refusal:
-                return self._number
+                return {}
             wanted = {camera.id for camera in plan.cameras}
             for camera_id in self._group.cameras():
-                if camera_id not in wanted:
-                    self._group.remove(camera_id)
-            if wanted.difference(self._group.cameras()):
-                self._wait_for_api(min(wanted))
+                if camera_id not in wanted and (counting := self._group.let_go(camera_id)) is not None:
+                    left[camera_id] = counting
+            if new := wanted.difference(self._group.cameras(), handed):
+                self._wait_for_api(min(new))
             for camera in plan.cameras:
-                self._group.change(camera)
+                self._group.change(camera, handed.get(camera.id))
             self._number = plan.number
-            return self._number
+            return left
 
     def _wait_for_api(self, camera_id: str) -> None:
         """Wait a while for an API that is away: only it knows what another node reported of new cameras."""

@@ -62,7 +62,8 @@ class HandOver:
     def _hand_over(self, camera_id: str, source: Member, target: Member) -> None:
         """Let one camera go, then take it: away for the seconds that its stream takes to begin.
 
-        The taker's plan is kept first: should we die in between, both have it, and the lease decides.
+        It takes along what its rules were counting. The taker's plan is kept first: should we die in between,
+        both have it, and the lease decides.
         """
         with self._lock:
             camera = source.cameras.get(camera_id)
@@ -70,8 +71,7 @@ class HandOver:
                 return
             target.change(take=[camera])
             source.change(leave=[camera_id])
-        source.follow()
-        target.follow()
+        target.follow(source.follow())
 
     def _opened(self, member: Member) -> bool:
         until = time.monotonic() + OPEN_S

@@ -15,6 +15,7 @@ from ingest.fleet.ray_link import NAMESPACE, Notes
 from ingest.fleet.ray_plan import Group
 from ingest.fleet.ray_uploads import sweep
 from ingest.fleet.status import CameraState, CameraStatus, WorkerStatus
+from ingest.pipeline import Handed
 from ingest.site import Camera
 
 log = logging.getLogger(__name__)
@@ -159,17 +160,29 @@ class Member:
 
         return self._following is None or bool(ray.wait([self._following], timeout=0)[0])
 
-    def follow(self, timeout_s: float = 15.0) -> bool:
-        """Tell it its plan and wait until it follows; False: it does not answer."""
+    def follow(
+        self, handed: Mapping[str, Handed] | None = None, timeout_s: float = 15.0
+    ) -> dict[str, Handed]:
+        """Tell it its plan and wait until it follows.
+
+        Args:
+            handed: what the rules of cameras that come to it were counting.
+            timeout_s: how long to wait.
+
+        Returns:
+            What the rules of cameras that left it were counting; nothing where it does not answer.
+        """
         import ray
         from ray.exceptions import RayError
 
         try:
-            ray.get(self._handle.follow.remote(self.plan()), timeout=timeout_s)
+            left: dict[str, Handed] = ray.get(
+                self._handle.follow.remote(self.plan(), handed), timeout=timeout_s
+            )
         except RayError as error:
             log.warning("%s does not follow: %s", self.name, type(error).__name__)
-            return False
-        return True
+            return {}
+        return left
 
     def set_rates(self, fps: Mapping[str, float]) -> None:
         """Have these cameras analysed at these rates, frames per second; nobody waits for it."""

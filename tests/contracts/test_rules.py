@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -189,6 +190,35 @@ def test_what_was_reported_before_a_restart_is_not_reported_again(offence):
         first[-1].event_id,
         first[-1].observed_at,
     )
+
+
+@every_offence
+@pytest.mark.parametrize("moved_s", [4, 16, 30], ids=["new", "pre-alarmed", "reported"])
+def test_what_is_counted_goes_on_where_a_camera_is_taken_over(offence, moved_s):
+    """After some seconds, by another process with a tracker of its own."""
+    whole = judge(rule_for(offence), filmed(offence, 60))
+    first, second = rule_for(offence), rule_for(offence)
+    before = judge(first, filmed(offence, moved_s))
+    second.adopt(pickle.loads(pickle.dumps(first.counting())))
+    after = judge(second, later_by(filmed(offence, 60), timedelta(seconds=moved_s + 2)))
+    confirmed = [event for event in (*before, *after) if event.phase is EventPhase.CONFIRMED]
+    assert [event.event_id for event in confirmed] == [whole[-1].event_id]
+    assert at_s(confirmed[0]) == pytest.approx(DWELL_S, abs=4)
+    assert confirmed[0].started_at == whole[-1].started_at
+    gone = rule_for(offence)
+    gone.adopt(first.counting())
+    ends = [event.event_id for event in judge(gone, later_by(EMPTY, timedelta(seconds=moved_s + 2)))]
+    assert ends == ([whole[-1].event_id] if moved_s == 30 else [])
+
+
+@every_offence
+def test_what_is_known_already_is_not_taken_over_twice(offence):
+    first, second = rule_for(offence), rule_for(offence)
+    known = judge(first, filmed(offence, 30))[-1:]
+    second.remember(known)
+    second.adopt(first.counting())
+    ends = judge(second, later_by(EMPTY, timedelta(minutes=1)))
+    assert [event.event_id for event in ends] == [known[0].event_id]
 
 
 @every_offence

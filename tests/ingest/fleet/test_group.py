@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -12,6 +13,7 @@ from ingest.fleet.status import CameraState
 from tests.api_stand_in import ApiStandIn
 from tests.ingest.fleet.lease_server import LeaseServer
 from tests.ingest.fleet.sites import always_a_car, camera, clip, eventually, site_of
+from tests.rtsp_server import RtspServer
 
 
 @pytest.fixture
@@ -98,3 +100,28 @@ def test_what_was_reported_is_known_to_the_next_group_while_the_api_is_away(tmp_
         known = again._uplink.known("one")
         assert [case["source_id"] for case in known] == ["one"]
         assert again._uplink.known("two") == []
+
+
+@pytest.mark.rtsp
+@pytest.mark.skipif(bool(RtspServer.missing()), reason=RtspServer.missing() or "there")
+def test_a_camera_that_moves_to_another_group_goes_on_counting(tmp_path, api, settings):
+    dwell_s = 20.0
+    with RtspServer(clip(tmp_path / "street.mp4", seconds=20), "--loop") as server:
+        one = camera("one", server.url, dwell_s=dwell_s)
+        site = site_of(one)
+        with (
+            CameraGroup(site, settings, tmp_path / "a", api.url) as first,
+            CameraGroup(site, settings, tmp_path / "b", api.url) as second,
+        ):
+            first.add(one)
+            eventually(lambda: of(first, "one").analysed > 40)  # five a second
+            handed = first.let_go("one")
+            moved = datetime.now(UTC)
+            assert not api.cases
+            second.add(one, handed)
+            eventually(lambda: api.cases)
+            assert first.let_go("one") is None
+            ((report,), _) = second._uplink.outbox.open_reports("one")
+    assert len(api.cases) == 1
+    assert datetime.fromisoformat(report["started_at"]) < moved
+    assert datetime.fromisoformat(report["observed_at"]) < moved + timedelta(seconds=dwell_s - 3)
