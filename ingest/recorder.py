@@ -327,27 +327,37 @@ class Capture:
 
     def make(self) -> tuple[Piece, ...]:
         """Make it. The captures of one camera are made one after the other."""
-        if self.material is None:
+        material = self.material
+        if material is None:
             return ()
-        frame = self.material.frame
-        if self.material.main is not None:
-            return self._from_main(self.material, self.material.main)
-        image = self.material.recorder.still_of(frame)
-        public = redact(image, with_thing(self.material.seen, self.event))
-        if self.material.before is None or self.material.reel is None:
-            after = outlined(public, self.event.xyxy, thin=True)
-            return (Piece("after", jpeg(after), "image/jpeg", frame.index, frame.at),)
-        stills = self._stills(image, public, self.event.xyxy, frame.index, frame.at)
-        return self._with_past(stills, self.material)
+        if material.before is None or material.reel is None:
+            return (self._after(material),)
+        stills = (
+            self._own_stills(material) if material.main is None else self._from_main(material, material.main)
+        )
+        return self._with_past(stills, material)
 
-    def _from_main(self, material: _Material, main: Frame) -> tuple[Piece, ...]:
-        """Make the stills of the main stream's picture, the rest of the substream."""
+    def _after(self, material: _Material) -> Piece:
+        """Make the picture of the place when it is over."""
+        frame = material.frame
+        image = material.recorder.still_of(frame)
+        after = outlined(redact(image, with_thing(material.seen, self.event)), self.event.xyxy, thin=True)
+        return Piece("after", jpeg(after), "image/jpeg", frame.index, frame.at)
+
+    def _own_stills(self, material: _Material) -> tuple[Piece, Piece, Piece]:
+        """Make the stills of the event's own frame."""
+        frame = material.frame
+        image = material.recorder.still_of(frame)
+        public = redact(image, with_thing(material.seen, self.event))
+        return self._stills(image, public, self.event.xyxy, frame.index, frame.at)
+
+    def _from_main(self, material: _Material, main: Frame) -> tuple[Piece, Piece, Piece]:
+        """Make the stills of the main stream's picture."""
         box = moved(self.event.xyxy, material.frame.wh, main.wh)
         image = material.recorder.still_of(main)
         there = replace(self.event, xyxy=box)
         public = redact(image, with_thing(material.recorder.look(main), there))
-        stills = self._stills(image, public, box, material.frame.index, main.at)
-        return self._with_past(stills, material)
+        return self._stills(image, public, box, material.frame.index, main.at)
 
     def _stills(
         self, image: Image, public: Image, box: XYXY, index: int, at: datetime
@@ -367,15 +377,21 @@ class Capture:
         reel, frame, recorder = material.reel, material.frame, material.recorder
         if material.before is None or reel is None:
             return stills
-        before = recorder.developed(material.before) or recorder.present(frame, material.seen)
-        place = scaled(self.event.xyxy, before.scale)
-        earlier = outlined(redact(before.image, before.detections), place, thin=True)
+        before = self._before(material, material.before)
         clip, original = recorder.clips_of(self.event, reel)
         return (
             near,
             far,
-            Piece("before", jpeg(earlier), "image/jpeg", before.index, before.at),
+            before,
             Piece("clip", clip, "video/mp4", frame.index, frame.at),
             sealed_far,
             Piece("clip", original, "video/mp4", frame.index, frame.at, sealed=True),
         )
+
+    def _before(self, material: _Material, kept: Shot | KeyShot) -> Piece:
+        """Make the picture from before."""
+        recorder = material.recorder
+        before = recorder.developed(kept) or recorder.present(material.frame, material.seen)
+        place = scaled(self.event.xyxy, before.scale)
+        earlier = outlined(redact(before.image, before.detections), place, thin=True)
+        return Piece("before", jpeg(earlier), "image/jpeg", before.index, before.at)

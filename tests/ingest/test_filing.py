@@ -11,6 +11,7 @@ import pytest
 
 from detector.errors import Failure
 from ingest import filing
+from ingest.evidence import Piece
 from ingest.filing import UNMADE_MAX, Filed, Filing
 from ingest.types import Event, EventKind, EventPhase
 
@@ -121,3 +122,73 @@ def test_a_fault_in_the_making_is_not_swallowed() -> None:
 
 def test_nothing_to_file_is_finished_at_once() -> None:
     Filing(lambda one: None, live=True, name="t").finish()
+
+
+def test_cameras_of_a_process_make_evidence_one_after_the_other() -> None:
+    at_once: list[int] = []
+    busy, lock = 0, threading.Lock()
+
+    class Counting:
+        def make(self) -> tuple[()]:
+            nonlocal busy
+            with lock:
+                busy += 1
+                at_once.append(busy)
+            time.sleep(0.01)
+            with lock:
+                busy -= 1
+            return ()
+
+    cameras = [Filing(lambda one: None, live=True, name=f"t{number}") for number in range(6)]
+    for number in range(3):
+        for files in cameras:
+            files.put(filed(number, Counting()))
+    for files in cameras:
+        files.finish()
+    assert at_once == [1] * 18
+
+
+def test_a_file_waits_for_its_evidence() -> None:
+    go = threading.Event()
+    files = Filing(lambda one: None, live=False, name="t")
+    files.put(filed(0, Slow(go)))
+    blocked = threading.Thread(target=files.put, args=(filed(1, Slow()),), daemon=True)
+    blocked.start()
+    blocked.join(0.2)
+    assert blocked.is_alive()
+    go.set()
+    blocked.join(20)
+    assert not blocked.is_alive()
+    files.finish()
+
+
+def test_evidence_that_cannot_be_written_is_held_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filing, "RETRY_S", 0.05)
+    monkeypatch.setattr(filing, "HELD_BYTES_MAX", 3000)
+    full, written = threading.Event(), []
+    full.set()
+
+    class Large:
+        def make(self) -> tuple[Piece, ...]:
+            return (Piece("clip", bytes(1000), "video/mp4", 0, AT),)
+
+    def write(one: Filed) -> None:
+        if full.is_set():
+            raise Failure("The disk is full.")
+        written.append(one.event.event_id)
+
+    def put_all() -> None:
+        for number in range(12):
+            files.put(filed(number, Large()))
+
+    files = Filing(write, live=True, name="t")
+    camera = threading.Thread(target=put_all, daemon=True)
+    camera.start()
+    camera.join(1.0)
+    assert camera.is_alive()  # it waits for the disk
+    assert sum(len(one.pieces) for one in files._waiting) <= 3 + UNMADE_MAX
+    full.clear()
+    camera.join(20)
+    assert not camera.is_alive()
+    files.finish()
+    assert written == [str(number) for number in range(12)]
