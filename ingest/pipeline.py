@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -48,6 +48,8 @@ Bounds: TypeAlias = tuple[XYXY, ...]
 """Rectangles around the watched zones, fractions of the frame."""
 Handed: TypeAlias = Mapping[str, Counting]
 """What each rule was counting, by its first kind."""
+FIRST = timedelta(seconds=30)
+"""A thing that came to rest within so long of the first frame may have stood there before."""
 MAIN_S = 30.0
 """How much longer than the dwell the main stream is kept open for a thing that may have to be reported."""
 
@@ -106,12 +108,14 @@ class Pipeline:
     """Run one source through the stages; `summary` tells how far it is.
 
     `known`: Case JSON of what is already reported and still open, so that a restart reports nothing twice.
+    `unaware`: `known` could not be asked for, so what stands there at the beginning may be reported already.
     `handed`: what the rules were counting where the camera was watched a moment ago, by `counting` there.
     """
 
     parts: Parts
     live: bool = False
     known: Sequence[dict[str, Any]] = ()
+    unaware: bool = False
     handed: Handed = field(default_factory=dict)
     summary: Summary = field(default_factory=Summary)
     stages: StageClock = field(default_factory=StageClock)
@@ -119,7 +123,7 @@ class Pipeline:
     _watched: Bounds = field(init=False)
     _scout: _Scout = field(init=False)
     _filing: Filing | None = None
-    _attend: Callable[[bool], None] | None = None
+    _attend: Callable[..., None] | None = None
 
     def __post_init__(self) -> None:
         self._traces = tracing.FrameTraces(self.stages)
@@ -134,7 +138,7 @@ class Pipeline:
         """
         self.live = source.live
         source.status.stages = self.stages
-        self._attend = lambda unsettled: source.attend(unsettled=unsettled)
+        self._attend = source.attend
         self.parts.recorder.use(source.tape, self._look)
         source.consult(self._scout)
         try:
@@ -173,7 +177,8 @@ class Pipeline:
         unsettled = self._unsettled(frame.wh)
         parts.gate.attend(unsettled=unsettled)
         if self._attend is not None:
-            self._attend(unsettled)
+            due = [at for at in (rule.due() for rule in parts.rules) if at is not None]
+            self._attend(unsettled=unsettled, due=min(due, default=None))
 
     def finish(self) -> None:
         """Say what had left when the source ended, and wait until all is written.
@@ -283,7 +288,11 @@ class Pipeline:
         if filed.event.phase is EventPhase.ENDED:
             self._keep_end(filed.event, refs)
             return
-        self.parts.outbox.put(report_of(self.parts, filed.event, filed.wh, refs))
+        report = report_of(self.parts, filed.event, filed.wh, refs)
+        began = self.summary.first_at or filed.event.started_at
+        if self.unaware and filed.event.started_at - began < FIRST:
+            report = report.model_copy(update={"unaware": True})
+        self.parts.outbox.put(report)
         self.summary.confirmed += 1
         self.summary.kinds[filed.event.kind.value] += 1
 

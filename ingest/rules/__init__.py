@@ -45,6 +45,10 @@ class EventRule(Protocol):
         """Take one analysed frame; give the pre-alarms, confirmations and ends that it brings."""
         ...
 
+    def due(self) -> datetime | None:
+        """Give when the next dwell will be reached, if what stands goes on standing; None: nothing counts."""
+        ...
+
     def finish(self, at: datetime) -> list[Event]:
         """Give what had left when the source ended; what still stands is not called gone."""
         ...

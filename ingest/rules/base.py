@@ -41,6 +41,10 @@ class PlaceRule(ABC):
         claims = [self.claim(track, scene) for track in seen if track.label in self.labels]
         return self._book.update(scene, [claim for claim in claims if claim])
 
+    def due(self) -> datetime | None:
+        """Give when the next dwell will be reached."""
+        return self._book.due()
+
     def finish(self, at: datetime) -> list[Event]:
         """Give what had left when the source ended."""
         return self._book.finish(at)

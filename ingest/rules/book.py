@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from ingest.boxes import covered_share, fractions, ground_contact, iou
 from ingest.report import report_id_of
@@ -111,6 +111,15 @@ class PlaceBook:
         events = [event for place in self._places for event in self._judge(place, held.get(id(place)), scene)]
         self._places = [place for place in self._places if not place.over]
         return events
+
+    def due(self) -> datetime | None:
+        """Give when the next of the things seen last will have stood for its dwell."""
+        left = [
+            (one.last_seen, one.standing.zone.dwell_s - one.dwell_s)
+            for one in self._places
+            if not one.known and one.last_seen == self._at
+        ]
+        return min((at + timedelta(seconds=left_s) for at, left_s in left if left_s > 0), default=None)
 
     def finish(self, at: datetime, index: int = 0) -> list[Event]:
         """Say at the end of a source what had already left; what still stands is not called gone."""

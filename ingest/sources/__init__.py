@@ -158,8 +158,13 @@ class Source(Protocol):
         """
         ...
 
-    def attend(self, *, unsettled: bool) -> None:
-        """Hear whether something in a watched zone moves or has just come: then nothing is skipped."""
+    def attend(self, *, unsettled: bool, due: datetime | None = None) -> None:
+        """Hear whether something in a watched zone moves or has just come: then nothing is skipped.
+
+        Args:
+            unsettled: it does.
+            due: when a dwell will be reached: the next frame from then on shall be given.
+        """
         ...
 
     def consult(self, scout: Scout) -> None:
@@ -201,7 +206,7 @@ class SourceBase:
     def set_fps(self, fps: float) -> None:
         """Stills come one by one, whatever the rate."""
 
-    def attend(self, *, unsettled: bool) -> None:
+    def attend(self, *, unsettled: bool, due: datetime | None = None) -> None:
         """Skip nothing anyway."""
 
     def consult(self, scout: Scout) -> None:

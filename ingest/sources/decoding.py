@@ -57,7 +57,8 @@ class Decoding:
     While pictures are decoded, those after the last one that is due are left until another is due; if a key
     frame comes first they are never decoded. A decoder is there only while it is needed.
 
-    `unsettled`: something moves or has just come, skip nothing. `hurry`: decode but give nothing, and count
+    `unsettled`: something moves or has just come, skip nothing. `due_s`: a dwell is reached then, in the
+    source's own scale: the next picture from then on is given. `hurry`: decode but give nothing, and count
     it under this reason. `cpu_s`: CPU seconds spent decoding.
 
     Args:
@@ -80,6 +81,7 @@ class Decoding:
     ) -> None:
         self.look: LookBack[Coded] = LookBack(gap_max_s if watch is not None else 0.0)
         self.unsettled = False
+        self.due_s = math.inf
         self.hurry = ""
         self.cpu_s = 0.0
         self._rate, self._status, self._watch = rate, status, watch
@@ -262,7 +264,7 @@ class Decoding:
     # -- both --
 
     def _forced(self, coded: Coded, early_s: float = EARLY_S) -> bool:
-        return coded.seconds - self._given_s >= self._force_s - early_s
+        return coded.seconds >= self.due_s or coded.seconds - self._given_s >= self._force_s - early_s
 
     def _compare(self, picture: DecodedPicture) -> tuple[Thumbnail, bool]:
         """Give a picture's thumbnail, and whether it differs from what was analysed last."""

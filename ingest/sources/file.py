@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -90,10 +91,11 @@ class FileSource(SourceBase):
         """Give so many frames per second from now on."""
         self._rate.change(fps)
 
-    def attend(self, *, unsettled: bool) -> None:
-        """Skip nothing while something moves."""
+    def attend(self, *, unsettled: bool, due: datetime | None = None) -> None:
+        """Skip nothing while something moves, nor what is due."""
         if self._decoding is not None:
             self._decoding.unsettled = unsettled
+            self._decoding.due_s = math.inf if due is None else (due - self.starts_at).total_seconds()
 
     def consult(self, scout: Scout) -> None:
         """Ask `scout` about key frames."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import re
 import threading
@@ -108,10 +109,11 @@ class RtspSource(SourceBase):
         """Give so many frames per second from now on."""
         self._rate.change(fps)
 
-    def attend(self, *, unsettled: bool) -> None:
-        """Skip nothing while something moves."""
+    def attend(self, *, unsettled: bool, due: datetime | None = None) -> None:
+        """Skip nothing while something moves, nor what is due."""
         if self._decoding is not None:
             self._decoding.unsettled = unsettled
+            self._decoding.due_s = math.inf if due is None else due.timestamp()
 
     def consult(self, scout: Scout) -> None:
         """Ask `scout` about key frames."""

@@ -71,6 +71,11 @@ class Looked:
         return tuple(thing for thing in self.sure if not thing.moving)
 
     @property
+    def moving(self) -> tuple[Thing, ...]:
+        """Those that have."""
+        return tuple(thing for thing in self.sure if thing.moving)
+
+    @property
     def passing(self) -> tuple[Thing, ...]:
         """The others, and what is doubtful and not where something stands."""
         standing = self.standing
@@ -121,7 +126,8 @@ def signs_between(before: Looked, now: Looked) -> Signs:
     came: list[Thing] = []
     for thing in now.sure:
         known = same_place(thing, before.standing, now.wh)
-        if changed_share(changed, thing.xyxy, now.wh) >= (SWAPPED_SHARE if known else CAME_SHARE):
+        differs = changed_share(changed, thing.xyxy, now.wh) >= (SWAPPED_SHARE if known else CAME_SHARE)
+        if differs or same_place(thing, before.moving, now.wh):
             came.append(thing)
     left: list[XYXY] = []
     hidden: list[Thing] = []

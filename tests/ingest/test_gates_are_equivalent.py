@@ -40,6 +40,7 @@ CARS = (
     streets.Thing("car", (50, 26), streets.visit(100, 110, 30.0, 31.2)),  # stops too briefly
     streets.Thing("car", (40, 20), streets.visit(240, 165, 26.1, 99.0)),  # stands outside
 )
+TRAFFIC = tuple(streets.Thing("car", (36, 16), streets.visit(500, 134, t, t, 97.0)) for t in range(2, 44, 2))
 WALKER = streets.Thing("person", (9, 22), streets.to_and_fro(130, 4.0))
 
 
@@ -89,10 +90,10 @@ CODINGS = {
 }
 
 
-@pytest.fixture(scope="module", params=[*CODINGS, "busy"])
+@pytest.fixture(scope="module", params=[*CODINGS, "busy", "traffic"])
 def clip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     path = tmp_path_factory.mktemp("street") / "a.mp4"
-    things = [*CARS, WALKER] if request.param == "busy" else CARS
+    things = [*CARS, *{"busy": (WALKER,), "traffic": TRAFFIC}.get(request.param, ())]
     coding = CODINGS.get(request.param, CODINGS["h264"])
     return request.param, streets.render(path, things, SECONDS, **coding)
 
@@ -103,7 +104,7 @@ def test_events_are_those_of_every_frame(clip: tuple[str, Path], tmp_path: Path)
     assert [round(report.box.x0 * streets.WH[0]) for report in wanted.reports] == pytest.approx(
         [120, 200], abs=4
     )
-    for gate in ("motion", "lookback"):
+    for gate in ("motion", "follow", "lookback"):
         found, status, frames = watch(path, gate, tmp_path / gate)
         assert len(found.reports) == len(wanted.reports), gate
         for one, other in zip(found.reports, wanted.reports, strict=True):
@@ -115,11 +116,19 @@ def test_events_are_those_of_every_frame(clip: tuple[str, Path], tmp_path: Path)
         for end, right in zip(found.ends, wanted.ends, strict=True):
             assert abs((end.ended_at - right.ended_at).total_seconds()) <= FORCE_S + 0.5
         assert frames <= all_frames
-        if name != "busy":
+        if name == "traffic" and gate == "lookback":
+            assert frames < 0.4 * all_frames
+            assert status.decoded < 0.5 * all_status.decoded
+        if name not in {"busy", "traffic"}:
             assert frames < 0.75 * all_frames, gate
-        if gate == "lookback" and name in {"h264", "hevc", "h264 with B-frames", "h264, open groups"}:
+        if gate in {"follow", "lookback"} and name in {
+            "h264",
+            "hevc",
+            "h264 with B-frames",
+            "h264, open groups",
+        }:
             assert status.decoded < 0.75 * all_status.decoded
-        if gate == "lookback" and name == "h264, one endless group":
+        if gate in {"follow", "lookback"} and name == "h264, one endless group":
             assert status.decoded > 0.9 * all_status.decoded
 
 
