@@ -55,6 +55,10 @@ log = logging.getLogger(__name__)
 FILE_CASE: Final = "file"
 """The one action sent so far: file this case (立案上报). The closed loop adds more."""
 
+SAME_IOU: Final = 0.5
+"""Overlap of two boxes from which they are one thing's, as the rules have it."""
+TWINS_MAX: Final = 200
+"""Newest cases of a camera and kind that are looked at for the thing of an unaware report."""
 STEP_OF_VERDICT: Final = {"confirm": Step.CONFIRM, "reject": Step.REJECT}
 DISPATCHER: Final = "dispatcher"
 PLATFORM: Final = "platform"
@@ -141,6 +145,10 @@ class Services:
     def accept_report(self, report: CaseReport) -> tuple[Case, bool]:
         """Open the case of a report; give it and whether it is new (the same report again is not).
 
+        A report that is `unaware` opens none where its thing has one: a case of the same camera, zone and
+        kind at the same place that was open when the thing was seen. Others are taken at their word, for a
+        watcher that knows what is open may well see the next thing where the last one stood.
+
         Raises:
             ReportDiffers: this id was used with another payload. MissingEvidence: upload first.
             Unacceptable: the report contradicts itself or its evidence.
@@ -158,6 +166,9 @@ class Services:
         self._require_evidence(report.evidence)
         try:
             with self.store.write() as tx:
+                if report.unaware and (twin := _twin(tx, report)) is not None:
+                    log.info("report %s is of the thing of case %s", report.report_id, twin.case_id)
+                    return twin, False
                 case = self._open(tx, report, digest)
         except AlreadyReportedError:
             known = self._known(report, digest)
@@ -172,7 +183,7 @@ class Services:
         if known is None:
             return None
         case, known_digest = known
-        if known_digest != digest:
+        if known_digest != digest and not report.unaware:
             raise ReportDiffers(
                 f"report {report.report_id} was accepted before with another payload.",
                 case_id=str(case.case_id),
@@ -500,9 +511,22 @@ def _filing(case: Case) -> DispatchJob:
     )
 
 
+def _twin(tx: CaseTransaction, report: CaseReport) -> Case | None:
+    """Give the case of the thing that a report is of, if there is one."""
+    query = CaseQuery(source_ids=(report.source_id,), kinds=(report.kind,), limit=TWINS_MAX)
+    for case in tx.cases(query).cases:
+        known = case.report
+        was_open = case.end is None or case.end.ended_at >= report.observed_at
+        alike = known.zone_id == report.zone_id and known.box.iou(report.box) >= SAME_IOU
+        if was_open and alike and known.started_at <= report.started_at:
+            return case
+    return None
+
+
 def _digest(report: CaseReport) -> str:
     try:
-        payload = json.dumps(report.model_dump(mode="json"), sort_keys=True, allow_nan=False)
+        fields = report.model_dump(mode="json", exclude=None if report.unaware else {"unaware"})
+        payload = json.dumps(fields, sort_keys=True, allow_nan=False)
     except ValueError as error:
         raise Unacceptable("the report holds a number that is not finite.") from error
     _no_nul(*_strings(report))

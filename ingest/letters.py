@@ -15,41 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
 
-from detector.errors import Failure
 from ingest.fleet.status import OutboxCount
+from ingest.letter_file import cannot_use, open_file
 
 Kind = Literal["report", "ended"]
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS letter (
-    id INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL CHECK (kind IN ('report', 'ended')),
-    report_id TEXT NOT NULL,
-    body TEXT NOT NULL,
-    state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sent', 'dead')),
-    attempts INTEGER NOT NULL DEFAULT 0,
-    next_at REAL NOT NULL DEFAULT 0,
-    lease_by TEXT,
-    lease_until REAL NOT NULL DEFAULT 0,
-    reason TEXT NOT NULL DEFAULT '',
-    answer TEXT,
-    created_at REAL NOT NULL,
-    traceparent TEXT NOT NULL DEFAULT '',
-    UNIQUE (report_id, kind)
-);
-CREATE INDEX IF NOT EXISTS letter_state ON letter (state, next_at);
-CREATE TABLE IF NOT EXISTS file (
-    letter_id INTEGER NOT NULL REFERENCES letter (id) ON DELETE CASCADE,
-    sha256 TEXT NOT NULL,
-    path TEXT NOT NULL,
-    media_type TEXT NOT NULL,
-    sealed INTEGER NOT NULL,
-    sent INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (letter_id, sha256, sealed)
-);
-PRAGMA user_version = 2;
-"""
-ADDED_IN_2 = "ALTER TABLE letter ADD COLUMN traceparent TEXT NOT NULL DEFAULT ''"
 COLUMNS = "id, kind, report_id, body, attempts, reason, created_at, traceparent"
 # An end waits for its report: the API must know the case first.
 CLAIM = f"""SELECT {COLUMNS} FROM letter
@@ -123,7 +93,7 @@ class Letters:
         self._clock = clock
         self._me = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self._lock = threading.RLock()
-        self._db = _open(path)
+        self._db = open_file(path)
         self._take_over()
 
     def close(self) -> None:
@@ -153,7 +123,7 @@ class Letters:
                 rows = [(kept.lastrowid, f.sha256, str(f.path), f.media_type, f.sealed) for f in files]
                 db.executemany(INSERT_FILE, rows)
         except sqlite3.Error as error:
-            raise _cannot_use(self.path, error) from error
+            raise cannot_use(self.path, error) from error
         return True, None
 
     def _again(
@@ -264,6 +234,16 @@ class Letters:
             )
         return Letter(*row)
 
+    def answer(self, report_id: str) -> dict[str, Any] | None:
+        """Give what the API answered to a report; None: it was not sent yet."""
+        with self._lock:
+            row = self._db.execute(
+                "SELECT answer FROM letter WHERE report_id = ? AND kind = 'report' AND state = 'sent'",
+                (report_id,),
+            ).fetchone()
+        answer: dict[str, Any] | None = json.loads(row[0]) if row else None
+        return answer
+
     def waited_s(self, letter: Letter) -> float:
         """Give how long ago a letter was put, seconds."""
         return self._clock() - letter.created_at
@@ -333,7 +313,7 @@ class Letters:
                     if its_host == host and its_pid != pid and not _alive(int(its_pid)):
                         db.execute("UPDATE letter SET lease_by = NULL WHERE lease_by = ?", (holder,))
         except sqlite3.Error as error:
-            raise _cannot_use(self.path, error) from error
+            raise cannot_use(self.path, error) from error
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -345,45 +325,6 @@ class Letters:
             except BaseException:
                 self._db.rollback()
                 raise
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
-    except OSError as error:
-        raise Failure(f"The outbox {path} cannot be opened: {error.strerror}.") from error
-    except sqlite3.Error as error:
-        raise _cannot_use(path, error) from error
-    try:
-        # FULL: a committed letter is on the disk, not only with the operating system
-        db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
-        db.executescript(SCHEMA)
-        _add_what_is_new(db)
-    except sqlite3.Error as error:
-        db.close()
-        raise _cannot_use(path, error) from error
-    return db
-
-
-def _add_what_is_new(db: sqlite3.Connection) -> None:
-    """Bring the table of an earlier version up to this one; of two processes that try, one does it."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        if "traceparent" not in {row[1] for row in db.execute("PRAGMA table_info(letter)")}:
-            db.execute(ADDED_IN_2)
-        db.commit()
-    except BaseException:
-        db.rollback()
-        raise
-
-
-def _cannot_use(path: Path, error: sqlite3.Error) -> Failure:
-    if "full" in str(error):
-        return Failure(f"The disk that holds the outbox {path} is full; free some space and report again.")
-    if isinstance(error, sqlite3.DatabaseError) and "not a database" in str(error):
-        return Failure(f"{path} is not an outbox; move it away or name another file.")
-    return Failure(f"The outbox {path} cannot be used: {error}.")
 
 
 def _alive(pid: int) -> bool:

@@ -9,6 +9,7 @@ by `redrive`. Two senders never send the same letter at once: each takes a lease
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 import sqlite3
@@ -78,7 +79,7 @@ class Outbox:
             Failure: the disk is full or a file of evidence is missing; the report is not kept, put it again.
         """
         report_id = str(report.report_id)
-        return self._put("report", report_id, report.model_dump_json(), self._files(report.evidence))
+        return self._put("report", report_id, report.wire(), self._files(report.evidence))
 
     def put_end(self, end: EventEnd) -> bool:
         """Keep the end of a reported event for sending after its report.
@@ -222,11 +223,22 @@ class Outbox:
                 return None
         if letter.kind == "report":
             return client.post_report(letter.body)
-        return client.post_ended(letter.report_id, letter.body)
+        return client.post_ended(*self._addressed(letter))
+
+    def _addressed(self, letter: Letter) -> tuple[str, str]:
+        """Give report id and body of an end: those of the case that its report was taken for."""
+        answer = self._kept.answer(letter.report_id) or {}
+        case_of = str(answer.get("report_id", letter.report_id))
+        if case_of == letter.report_id:
+            return letter.report_id, letter.body
+        return case_of, json.dumps({**json.loads(letter.body), "report_id": case_of})
 
     def _sent(self, letter: Letter, answer: dict[str, Any]) -> None:
         self._kept.settle(letter, "sent", answer=answer)
-        if letter.kind == "report":
+        another = (
+            answer.get("report_id", letter.report_id) != letter.report_id
+        )  # reported before: no new case
+        if letter.kind == "report" and not another:
             with self._lock:
                 self._receipts[letter.report_id] = answer
         self._wake()

@@ -78,6 +78,18 @@ class Box(Wire):
     x1: float = Field(ge=0, le=1)
     y1: float = Field(ge=0, le=1)
 
+    def iou(self, other: Box) -> float:
+        """Give the overlap of two boxes, intersection over union.
+
+        >>> Box(x0=0, y0=0, x1=0.5, y1=0.5).iou(Box(x0=0.25, y0=0, x1=0.5, y1=0.5))
+        0.5
+        """
+        width = min(self.x1, other.x1) - max(self.x0, other.x0)
+        height = min(self.y1, other.y1) - max(self.y0, other.y0)
+        both = max(0.0, width) * max(0.0, height)
+        areas = sum((box.x1 - box.x0) * (box.y1 - box.y0) for box in (self, other))
+        return both / (areas - both) if areas > both else 0.0
+
 
 class CaseReport(Wire):
     """One event at one place, claimed by one model version. Posting it twice makes one case."""
@@ -97,6 +109,15 @@ class CaseReport(Wire):
     label: str = Field(min_length=1, max_length=40)
     box: Box
     evidence: tuple[EvidenceRef, ...] = ()
+    unaware: bool = Field(
+        default=False,
+        description="The camera began to be watched while the API could not be asked what is open there, and "
+        "the thing stood there then: an open case of this camera, zone, kind and place is of the same thing.",
+    )
+
+    def wire(self) -> str:
+        """Give it as JSON to be posted; `unaware` only where it is so, for APIs that do not know it."""
+        return self.model_dump_json(exclude=None if self.unaware else {"unaware"})
 
     @field_validator("source_id", "zone_id")
     @classmethod

@@ -142,6 +142,7 @@ def watch(
     pipeline = Pipeline(parts)
     if source.live:
         pipeline.known = uplink.known(camera.id)
+        pipeline.unaware = uplink.unaware(camera.id)
     with _stopping(source, job.stop):
         summary = pipeline.run(source)
     log.info("%s: %d frames analysed, %d events", camera.id, summary.frames, summary.confirmed)

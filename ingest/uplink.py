@@ -49,6 +49,7 @@ class Uplink:
         self.outbox = Outbox(data / "outbox" / "outbox.db", sender, self.writer.path_of)
         self.cases: list[Json] = []
         self._seen: set[str] = set()
+        self._unasked: set[str] = set()
         self._url = url
         self._on_case = on_case
         self._done = threading.Event()
@@ -94,11 +95,17 @@ class Uplink:
         kept, over = self.outbox.open_reports(source_id)
         try:
             cases = self.client.open_cases(source_id)
+            self._unasked.discard(source_id)
         except (TryLater, Refused) as reason:
+            self._unasked.add(source_id)
             log.warning("%s: which cases are open could not be asked: %s", source_id, reason)
             cases = []
         known = {str(case["report_id"]): case for case in (*kept, *cases)}
         return [case for report_id, case in known.items() if report_id not in over]
+
+    def unaware(self, source_id: str) -> bool:
+        """Say whether the API could not be asked when `known` was last called for a camera."""
+        return source_id in self._unasked
 
     def drain(self, flush_s: float = FLUSH_S) -> list[Json]:
         """Wait until every report is at the API; give all cases of this run.

@@ -50,7 +50,7 @@ Json = dict[str, Any]
 LOOK_S = 3.0
 """Pause between two looks at the nodes, and for cameras without a place."""
 MOVE_S = 20.0
-"""Pause between two moves for fit or balance: each camera that moves begins counting anew."""
+"""Pause between two moves for fit or balance: a camera that moves is not watched for some seconds."""
 SILENT_S = 10.0
 """A group that says nothing for so long is made anew on another node: Ray needs up to a minute to be sure."""
 HANGS_S = 30.0

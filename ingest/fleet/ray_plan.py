@@ -24,7 +24,7 @@ TOO_LARGE, TOO_SMALL = 1.25, 0.4
 SLACK_CPUS = 0.1
 """A misfit of less is left alone."""
 GAIN_MIN = 0.15
-"""A move must lower the fuller node's load by so much of its CPUs: cameras forget what they were counting."""
+"""A move must lower the fuller node's load by so much of its CPUs: its cameras are blind for seconds."""
 
 
 @dataclass(frozen=True, slots=True)

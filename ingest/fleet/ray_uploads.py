@@ -11,8 +11,9 @@ then run elsewhere and ask the API what is known. A thing still there that the A
 again, once it has stood for its time again; one that has left meanwhile is lost with the disk. A node that
 lives on keeps its spool, and `sweep` empties it even if no group works there any more.
 
-Two cases for one thing can come of one combination only: the API cannot be asked for a minute while a camera
-begins on another node. It is then watched all the same.
+Where the API cannot be asked for a minute while a camera begins on another node, the camera is watched all
+the same. Reports of what stood there then say so (`unaware`), and the API takes them for the case that is
+open at that place, if one is, so they make no second one.
 """
 
 from __future__ import annotations

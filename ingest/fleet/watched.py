@@ -181,6 +181,7 @@ class WatchedCamera:
             pipeline = AgedPipeline(parts)
             if source.live:
                 pipeline.known = uplink.known(camera.id)
+                pipeline.unaware = uplink.unaware(camera.id)
                 pipeline.handed, self.counting = self.counting, {}
             self._begin(source, pipeline)
             try:

@@ -47,6 +47,49 @@ def test_the_same_id_with_another_payload_is_refused(services, make_report):
         services.accept_report(make_report(confidence=0.5))
 
 
+LATER = {
+    "report_id": str(uuid4()),
+    "started_at": "2026-11-23T05:00:00Z",
+    "observed_at": "2026-11-23T05:03:00Z",
+}
+NEAR = {"box": {"x0": 0.11, "y0": 0.2, "x1": 0.3, "y1": 0.4}}
+
+
+def test_a_watcher_that_could_not_ask_opens_no_second_case_of_what_stands_there(services, make_report):
+    first, _ = services.accept_report(make_report())
+    again = make_report(**LATER, **NEAR, unaware=True)
+    assert services.accept_report(make_report(confidence=0.5, unaware=True)) == (first, False), "the same id"
+    for _ in range(2):  # sent again after a lost reply
+        assert services.accept_report(again) == (first, False)
+    end = EventEnd(report_id=first.report.report_id, ended_at=again.observed_at + timedelta(minutes=9))
+    ended = services.end_event(end)
+    assert services.accept_report(again) == (ended, False), "it was open when the thing was seen"
+    assert len(services.list_cases(CaseQuery()).cases) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"unaware": True, "zone_id": "kerb-west"},
+        {"unaware": True, "kind": "street_vending"},
+        {"unaware": True, "source_id": "cam-2"},
+        {"unaware": True, "box": {"x0": 0.25, "y0": 0.2, "x1": 0.45, "y1": 0.4}},
+        {"unaware": True, "started_at": "2026-11-23T00:00:00Z"},
+    ],
+    ids=["asked", "zone", "kind", "camera", "place", "earlier"],
+)
+def test_another_thing_has_a_case_of_its_own(services, make_report, changes):
+    services.accept_report(make_report())
+    assert services.accept_report(make_report(**{**LATER, **NEAR, **changes}))[1]
+
+
+def test_what_had_left_before_is_another_thing(services, make_report):
+    first, _ = services.accept_report(make_report())
+    services.end_event(EventEnd(report_id=first.report.report_id, ended_at="2026-11-23T04:00:00Z"))
+    assert services.accept_report(make_report(**LATER, **NEAR, unaware=True))[1]
+
+
 def test_a_report_sent_again_in_another_time_zone_is_the_same(services, make_report):
     first, _ = services.accept_report(make_report())
     again, created = services.accept_report(make_report(started_at="2026-11-23T09:15:00+08:00"))

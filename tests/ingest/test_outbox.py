@@ -20,7 +20,7 @@ import pytest
 from detector.errors import Failure, WrongUse
 from ingest.client import ApiClient
 from ingest.outbox import Outbox
-from ingest.report import EvidenceRef
+from ingest.report import CaseReport, EvidenceRef
 from tests.api_stand_in import Answer, ApiStandIn
 from tests.ingest.reports import end_of, report_with_files
 
@@ -70,6 +70,27 @@ def first(count: int, answer: Answer, method: str = "", ending: str = "") -> obj
 
 
 # -- the good way --
+
+
+def test_the_end_of_a_thing_that_had_a_case_already_is_the_end_of_that_case(
+    box: Outbox, api: ApiStandIn, spool: Path
+) -> None:
+    report = report_with_files(1, spool)
+    known = "0b7c2f0e-54cf-5a31-9f3b-4a5a2e6c7d10"
+    api.cases[known] = api.cases[str(report.report_id)] = {"case_id": "case-9", "report_id": known}
+    assert box.put(report)
+    assert box.put_end(end_of(report, spool))
+    assert box.start().flush(5) == [], "nothing new"
+    assert list(api.ended) == [known]
+    assert api.ended[known]["report_id"] == known
+    assert not box.dead()
+
+
+def test_an_api_that_does_not_know_the_word_is_not_told_it(spool: Path) -> None:
+    report = report_with_files(1, spool)
+    assert "unaware" not in report.wire()
+    unaware = report.model_copy(update={"unaware": True})
+    assert CaseReport.model_validate_json(unaware.wire()) == unaware
 
 
 def test_evidence_first_then_report_then_end(box: Outbox, api: ApiStandIn, spool: Path) -> None:

@@ -8,9 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from detector.errors import WrongUse
+from ingest.client import ApiClient
+from ingest.embedded import EmbeddedApi
 from ingest.fleet.group import CameraGroup, GroupSettings
 from ingest.fleet.status import CameraState
 from tests.api_stand_in import ApiStandIn
+from tests.e2e.support import free_port
 from tests.ingest.fleet.lease_server import LeaseServer
 from tests.ingest.fleet.sites import always_a_car, camera, clip, eventually, site_of
 from tests.rtsp_server import RtspServer
@@ -100,6 +103,33 @@ def test_what_was_reported_is_known_to_the_next_group_while_the_api_is_away(tmp_
         known = again._uplink.known("one")
         assert [case["source_id"] for case in known] == ["one"]
         assert again._uplink.known("two") == []
+
+
+@pytest.mark.rtsp
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(bool(RtspServer.missing()), reason=RtspServer.missing() or "there")
+def test_a_camera_taken_over_while_the_api_is_away_makes_no_second_case(tmp_path, settings):
+    """Its former machine is lost with its disk, so nobody can say what is reported; the thing stands on."""
+    (tmp_path / "api").mkdir()
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with RtspServer(clip(tmp_path / "street.mp4", seconds=20), "--loop") as server:
+        one = camera("one", server.url, dwell_s=2)
+        with (
+            EmbeddedApi(tmp_path / "api", port=port),
+            ApiClient(url) as client,
+            CameraGroup(site_of(one), settings, tmp_path / "lost", url) as lost,
+        ):
+            lost.add(one)
+            (first,) = eventually(lambda: client.open_cases("one"))
+        with CameraGroup(site_of(one), settings, tmp_path / "next", url) as group:
+            group.add(one)
+            eventually(lambda: of(group, "one").events)
+            assert group._uplink.outbox.pending()
+            with EmbeddedApi(tmp_path / "api", port=port), ApiClient(url) as client:
+                eventually(lambda: not group._uplink.outbox.pending(), 60)
+                assert [case["report_id"] for case in client.open_cases("one")] == [first["report_id"]]
+            assert not group._uplink.outbox.dead()
 
 
 @pytest.mark.rtsp
