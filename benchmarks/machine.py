@@ -86,6 +86,12 @@ def busy_share(seconds: float = 0.5) -> float:
     return 1 - (second[1] - first[1]) / total if total else 0.0
 
 
+def machine_cpu_s() -> float:
+    """Give the CPU seconds that the whole machine has been busy since its start; 0 if unknown."""
+    total, idle = _jiffies()
+    return (total - idle) / (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
+
+
 def result(name: str, rows: Any, n: int, interval: str, **more: Any) -> dict[str, Any]:
     """Give the frame of a result: name, date, machine, command, n, what the interval is, rows.
 

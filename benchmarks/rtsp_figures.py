@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 
+from ingest.fleet.ages import quantile, share_within
+
 AGE_MAX_S = 1.0
 LOST_MAX = 0.01
 """Share of due frames that a camera may lose by being late and still hold."""
 LOST_REASONS = ("late", "stale", "overload", "undecodable")
+SAME_S = 15.0
+"""What comes to a place so soon after something left it is taken for the same thing."""
 MATCH_S = 2.5
 """A case's start may differ so much from the truth's, by the wall clock."""
 
@@ -29,21 +33,24 @@ def percentiles(values: Sequence[float], of: Sequence[float] = (50, 95, 100)) ->
     return [round(float(v), 3) for v in np.percentile(values, of)] if len(values) else None
 
 
-def ages(looks: Sequence[Mapping[str, Table]], camera: str) -> list[float]:
-    """Give the ages of a camera's analysed frames, one per look in which a further one had been analysed.
+def ages(first: Table, last: Table) -> dict[str, int]:
+    """Give how many frames were analysed between two looks at a camera, by class of age."""
+    grown_by = {end: n - first["ages"].get(end, 0) for end, n in last["ages"].items()}
+    return {end: n for end, n in grown_by.items() if n > 0}
 
-    Args:
-        looks: CameraStatus JSON by camera, in the order of time.
-        camera: its id.
-    """
-    found, before = [], None
-    for look in looks:
-        row = look.get(camera)
-        if row is not None and row["analysed"] != before:
-            if before is not None:
-                found.append(float(row["queue_age_s"]))
-            before = row["analysed"]
-    return found
+
+def summed(rows: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Give the sums of several counts by name."""
+    total: Counter[str] = Counter()
+    for row in rows:
+        total.update(row)
+    return dict(total)
+
+
+def in_time(counted: Mapping[str, int]) -> float | None:
+    """Give the share of the analysed frames that were at most AGE_MAX_S old; None without frames."""
+    share = share_within(counted, AGE_MAX_S)
+    return None if share is None else round(share, 4)
 
 
 def grown(first: Table, last: Table) -> dict[str, int]:
@@ -62,32 +69,63 @@ class Held:
     """How one camera did.
 
     Args:
-        camera: its id. holds: see `held`. age_p95_s: of its analysed frames. lost: share of due frames lost.
-        counts: see `grown`. states: all that it was in.
+        camera: its id. holds: see `held`. ages: of its analysed frames, by class. lost: share of due frames
+            lost. counts: see `grown`. states: all that it was in.
     """
 
     camera: str
     holds: bool
-    age_p95_s: float | None
+    ages: dict[str, int]
     lost: float
     counts: dict[str, int]
     states: tuple[str, ...]
 
+    @property
+    def age_p95_s(self) -> float | None:
+        """95 % of its analysed frames were not older; None without frames."""
+        return quantile(self.ages, 0.95)
+
 
 def held(looks: Sequence[Mapping[str, Table]], camera: str, seconds: float, camera_fps: float = 25.0) -> Held:
-    """Say whether a camera held: always running, its frames all came, p95 age and losses within bounds."""
+    """Say whether a camera held: always running, its frames all came, at most LOST_MAX of those due lost."""
     rows = [look[camera] for look in looks if camera in look]
-    if len(rows) < 2:
-        return Held(camera, holds=False, age_p95_s=None, lost=1.0, counts={}, states=())
+    if len(rows) < 2 or len(rows) < len(looks):
+        states = tuple(sorted({row["state"] for row in rows}))
+        return Held(camera, holds=False, ages={}, lost=1.0, counts={}, states=states)
     counts = grown(rows[0], rows[-1])
     lost = sum(counts.get(reason, 0) for reason in LOST_REASONS)
     share = lost / max(1, lost + counts["analysed"] + counts.get("still", 0))
-    seen = ages(looks, camera)
-    p95 = float(np.percentile(seen, 95)) if seen else None
     states = tuple(sorted({row["state"] for row in rows}))
     came = counts["frames_in"] >= 0.95 * seconds * camera_fps
-    ok = states == ("running",) and came and share <= LOST_MAX and p95 is not None and p95 <= AGE_MAX_S
-    return Held(camera, ok, None if p95 is None else round(p95, 3), round(share, 4), counts, states)
+    ok = states == ("running",) and came and share <= LOST_MAX
+    return Held(camera, ok, ages(rows[0], rows[-1]), round(share, 4), counts, states)
+
+
+def all_hold(rows: Sequence[Held]) -> bool:
+    """Say whether a rate is held: by every camera, and 95 % of all analysed frames in time."""
+    share = in_time(summed(row.ages for row in rows))
+    return all(row.holds for row in rows) and share is not None and share >= 0.95
+
+
+def largest(holds: Callable[[int], bool], first: int, most: int, step: int) -> int:
+    """Find the largest number for which `holds` is true, if it is true up to some number and false above.
+
+    Doubles from `first` on, then halves the distance until it is `step` or less. 0: not even 1 holds.
+
+    >>> asked = []
+    >>> largest(lambda n: asked.append(n) or n <= 22, first=8, most=64, step=2), asked
+    (22, [8, 16, 32, 24, 20, 22])
+    """
+    good, bad, n = 0, most + 1, min(first, most)
+    while bad - good > 1:
+        if holds(n):
+            good = n
+        else:
+            bad = n
+        if good and bad - good <= step:
+            break
+        n = min(2 * n, most) if bad > most else (good + bad) // 2
+    return good
 
 
 @dataclass(frozen=True)
@@ -111,6 +149,9 @@ def dues(
 ) -> list[Due]:
     """Give the events whose dwell is over within a time.
 
+    What stands where something stood at the end of the round before, or a moment after, goes on being the
+    same event to whoever watches, and is none here.
+
     Args:
         camera: its id.
         events: of the clip's truth.
@@ -123,10 +164,23 @@ def dues(
     first, last = (int((at - zero) // length_s) for at in window)
     for lap in range(first, last + 1):
         for event in events:
+            if _goes_on(event, events, length_s):
+                continue
             began = zero + lap * length_s + event["from_s"]
             if began >= window[0] and began + dwell_s <= window[1]:
                 found.append(Due(camera, event["kind"], event["zone_id"], began, began + dwell_s))
     return sorted(found, key=lambda due: due.dwell_over)
+
+
+def _goes_on(event: Table, events: Sequence[Table], length_s: float) -> bool:
+    """Say whether an event would be taken for one that stood at the end of the round before."""
+    return event["from_s"] < SAME_S and any(
+        other["to_s"] >= length_s and _overlap(event["xyxy"], other["xyxy"]) for other in events
+    )
+
+
+def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
+    return max(one[0], other[0]) < min(one[2], other[2]) and max(one[1], other[1]) < min(one[3], other[3])
 
 
 def delays(

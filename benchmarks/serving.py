@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -24,7 +25,15 @@ from detector.errors import Failure
 
 HERE = Path(__file__).resolve().parent
 START_S = 90.0
+CASES = 60
+"""Newest cases asked for at a time: what a page shows, and more than come between two questions."""
 TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+
+
+def options_of(args: argparse.Namespace) -> list[str]:
+    """Give what `kerbwatch serve` is told of a benchmark's own arguments (`benchmarks.ours`)."""
+    words = ["--gate", args.gate, "--model", args.model]
+    return [*words, "--precision", args.precision] if args.precision else words
 
 
 def free_port() -> int:
@@ -170,10 +179,15 @@ class Serve:
         """Give CameraStatus JSON by camera."""
         return {row["camera_id"]: row for worker in self.status() for row in worker["cameras"]}
 
-    def cases(self) -> list[dict[str, Any]]:
+    def cases(self, most: int = CASES) -> list[dict[str, Any]]:
         """Give the newest cases, as the page sees them."""
-        found: list[dict[str, Any]] = _get(f"http://127.0.0.1:{self.port}/v1/cases?limit=200")["cases"]
+        found: list[dict[str, Any]] = _get(f"http://127.0.0.1:{self.port}/v1/cases?limit={most}")["cases"]
         return found
+
+    def metrics(self) -> str:
+        """Give what Prometheus is told."""
+        with urlopen(f"http://127.0.0.1:{self.status_port}/metrics", timeout=10) as answer:
+            return str(answer.read().decode())
 
     def add(self, table: Mapping[str, Any]) -> None:
         """Add a camera while it runs."""
@@ -190,9 +204,12 @@ class Serve:
             reason = error.read().decode() if hasattr(error, "read") else str(error)
             raise Failure(f"camera {table['id']} was not taken: {reason}") from error
 
-    def cpu_s(self) -> float:
-        """Give the CPU seconds of this process and all below it, so far."""
-        return tree_cpu_s(self.process.pid)
+    def cpu_s(self) -> dict[str, float]:
+        """Give the CPU seconds so far of the supervisor, the workers and the API."""
+        spent: dict[str, float] = {"supervisor": 0.0, "workers": 0.0, "api": 0.0}
+        for pid, seconds in tree(self.process.pid).items():
+            spent[_role(pid)] += seconds
+        return spent
 
 
 def _get(url: str) -> Any:
@@ -202,6 +219,11 @@ def _get(url: str) -> Any:
 
 def tree_cpu_s(root: int) -> float:
     """Give the CPU seconds of a process and of those below it that live."""
+    return sum(tree(root).values())
+
+
+def tree(root: int) -> dict[int, float]:
+    """Give the CPU seconds of a process and of those below it that live, by number."""
     parents, spent = {}, {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -210,7 +232,15 @@ def tree_cpu_s(root: int) -> float:
             continue  # it has ended meanwhile
         parents[int(entry.name)] = int(fields[1])
         spent[int(entry.name)] = (int(fields[11]) + int(fields[12])) / TICKS
-    return sum(seconds for pid, seconds in spent.items() if _below(pid, root, parents))
+    return {pid: seconds for pid, seconds in spent.items() if _below(pid, root, parents)}
+
+
+def _role(pid: int) -> str:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "supervisor"
+    return "workers" if "ingest.fleet.worker" in words else "api" if "api.server" in words else "supervisor"
 
 
 def _below(pid: int, root: int, parents: Mapping[int, int]) -> bool:
@@ -235,7 +265,7 @@ class Watch:
         seen_at: case_id to the wall-clock time at which a case was first listed.
     """
 
-    def __init__(self, serve: Serve, status_s: float = 0.5, cases_s: float = 0.25) -> None:
+    def __init__(self, serve: Serve, status_s: float = 1.0, cases_s: float = 0.5) -> None:
         self._serve = serve
         self.looks: list[Look] = []
         self.seen_at: dict[str, float] = {}
