@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,10 +21,13 @@ from ingest.evidence import Piece
 from ingest.recorder import EvidenceRecorder
 from ingest.shots import KeyShot
 from ingest.sources import SourceSettings, open_source
+from ingest.sources.picture import DecodedPicture
 from ingest.types import Event, EventKind, EventPhase, Frame
 from tests.ingest.streets import WH, Thing, render, visit
+from tests.rtsp_server import RtspServer
 from tests.videos import make_video, regular
 
+MISSING = RtspServer.missing()
 CODINGS = {
     "h264": ("libx264", {"bf": "0", "g": "25"}),
     "B-frames": ("libx264", {"bf": "3", "g": "25"}),
@@ -231,3 +235,32 @@ def test_no_frame_keeps_its_whole_picture_for_evidence(street: Path) -> None:
     run = fed(street, STILL_THEN_MOVING)
     run.pieces()
     assert all(frame._image is None for frame in run.frames)
+
+
+@pytest.mark.rtsp
+@pytest.mark.timeout(60)
+@pytest.mark.xdist_group("rtsp")
+@pytest.mark.skipif(bool(MISSING), reason=MISSING)
+def test_sealed_clip_of_a_live_camera_is_what_it_sent(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mp4", regular(150, 25.0), options={"g": "25", "bf": "0"})
+    with av.open(str(path)) as container:
+        sent = {one.to_ndarray(format="gray").tobytes() for one in container.decode(video=0)}
+    run = Run(EvidenceRecorder(), [])
+    with (
+        RtspServer(path, "--loop", epoch=time.time() - 1) as server,
+        open_source(server.url, "c", settings=SourceSettings(fps=5.0)) as source,
+    ):
+        run.recorder.use(source.tape, lambda _: boxes())
+        for frame in source.frames():
+            run.recorder.add(frame, boxes())
+            run.frames.append(frame)
+            if (frame.at - run.frames[0].at).total_seconds() > 4:
+                break
+        pieces = run.pieces(1.0)
+    with av.open(io.BytesIO(pieces["clip", True].data)) as container:
+        shown = [one.to_ndarray(format="gray") for one in container.decode(video=0)]
+    assert len(shown) >= 80
+    assert all(image.tobytes() in sent for image in shown)
+    assert isinstance(run.frames[-1].picture, DecodedPicture)
+    assert np.array_equal(shown[-1], run.frames[-1].picture._picture.to_ndarray(format="gray"))
+    assert len(pictures(pieces["clip", False])) >= 10
