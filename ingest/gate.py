@@ -100,6 +100,11 @@ class Rate:
         """Say what `due` would, without taking the slot."""
         return self._origin_s is None or self._slot_of(seconds) > self._slot
 
+    def next_s(self, seconds: float) -> float:
+        """Give when the slot after that of `seconds` begins, in the same scale."""
+        slot = self._slot_of(seconds)
+        return (self._origin_s or 0.0) + (slot + 1) * self._interval_s
+
     def slots(self, since_s: float, until_s: float) -> int:
         """Give how many frames are due in a stretch of time, at least 0."""
         return max(0, round((until_s - since_s) / self._interval_s))
