@@ -66,12 +66,13 @@ def faults(options: Sequence[str], count: int, one: Clip, flood: Clip) -> dict[s
             named = {name: first_fault(watch.looks, name, at) for name, at in fell_at.items()}
             for name, row in named.items():
                 row["in_metrics"] = state_in(measured, name)
+    worst: float = max((change({n: before[n]}, {n: during[n]}) for n in healthy), key=abs)
     said = {
         "healthy": count,
         "analysed_before": sum(before.values()),
         "analysed_during": sum(during.values()),
         "change": change(before, during),
-        "change_worst_camera": max((change({n: before[n]}, {n: during[n]}) for n in healthy), key=abs),
+        "change_worst_camera": worst,
         "faults": named,
     }
     _show(said)
@@ -156,7 +157,8 @@ def _show(said: Mapping[str, Any]) -> None:
     for name, row in said["faults"].items():
         at = row["named_s"]
         when = "not named" if at is None else f"named after {at:.1f} s"
-        met = "met" if at is not None and at <= NAMED_MAX_S and row["in_metrics"] else "NOT MET"
+        watched = row["state"] != "refused"  # what is not watched proves nothing about bulkheads
+        met = "met" if watched and at is not None and at <= NAMED_MAX_S and row["in_metrics"] else "NOT MET"
         print(
             f"  {name}: {when}: {row['state']}: {row['fault']} (metrics: {row['in_metrics']}): {met}",
             flush=True,
