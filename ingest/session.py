@@ -23,6 +23,8 @@ from ingest.uplink import Uplink
 
 log = logging.getLogger(__name__)
 
+NAMED_MAX = 20
+"""Cameras named in a sentence."""
 Show = Callable[[Json], None]
 Say = Callable[[str], None]
 
@@ -67,8 +69,7 @@ def _named(site: Site, site_file: Path, camera_id: str) -> Camera:
     try:
         return site.camera(camera_id)
     except KeyError as error:
-        known = ", ".join(camera.id for camera in site.cameras)
-        raise WrongUse(f"{site_file} has no camera '{camera_id}'; it has {known}.") from error
+        raise WrongUse(f"{site_file} has no camera '{camera_id}'; it has {_names(site)}.") from error
 
 
 def _only(site: Site, site_file: Path, source: str | None) -> Camera:
@@ -77,8 +78,16 @@ def _only(site: Site, site_file: Path, source: str | None) -> Camera:
     same = [camera for camera in site.cameras if source and _same_source(camera.source, source)]
     if len(same) == 1:
         return same[0]
-    known = ", ".join(camera.id for camera in site.cameras)
-    raise WrongUse(f"{site_file} has {len(site.cameras)} cameras ({known}); say which one with --camera.")
+    raise WrongUse(
+        f"{site_file} has {len(site.cameras)} cameras ({_names(site)}); say which one with --camera."
+    )
+
+
+def _names(site: Site) -> str:
+    """Name the cameras of a site, some of them where there are many."""
+    names = [camera.id for camera in site.cameras]
+    more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
+    return ", ".join(names[:NAMED_MAX]) + more
 
 
 def _same_source(own: str | None, given: str) -> bool:

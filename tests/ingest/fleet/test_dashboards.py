@@ -20,6 +20,7 @@ from ingest.fleet.status import CameraState
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "ingest" / "fleet" / "dashboards"
+RAISED = Path(__file__).with_name("alerts_test.yml")
 ALERTS = yaml.safe_load((FOLDER / "alerts.yml").read_text(encoding="utf-8"))
 RULES = [rule for group in ALERTS["groups"] for rule in group["rules"]]
 BOARD = json.loads((FOLDER / "kerbwatch.json").read_text(encoding="utf-8"))
@@ -121,14 +122,42 @@ def test_what_the_issue_asks_to_be_told_has_an_alert():
     }
 
 
-def test_promtool_takes_the_rules():
+@pytest.mark.parametrize(
+    "words", [("check", "rules", FOLDER / "alerts.yml"), ("test", "rules", RAISED)], ids=["check", "test"]
+)
+def test_promtool_takes_the_rules_and_finds_them_to_raise_what_they_should(words):
     promtool = shutil.which("promtool")
     if promtool is None:
-        pytest.skip("promtool is not installed")
-    done = subprocess.run(
-        [promtool, "check", "rules", FOLDER / "alerts.yml"], capture_output=True, text=True, check=False
-    )
+        pytest.skip("promtool is not installed (Debian: prometheus)")
+    done = subprocess.run([promtool, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alert_has_a_series_that_raises_it(series):
+    told = yaml.safe_load(RAISED.read_text(encoding="utf-8"))
+    raised = set()
+    for test in told["tests"]:
+        raised |= {alert["alertname"] for alert in test.get("alert_rule_test", ()) if alert["exp_alerts"]}
+        for query in test.get("promql_expr_test", ()):
+            raised |= {
+                label for row in query["exp_samples"] for label in re.findall(r"Kerbwatch\w+", row["labels"])
+            }
+        for row in test["input_series"]:
+            for name, matchers in selectors(row["series"]):
+                assert name == "up" or {label for label, _, _ in matchers} <= series[name], row["series"]
+    assert raised == {rule["alert"] for rule in RULES}
+
+
+def test_variables_and_legends_of_the_dashboard_use_labels_that_exist(series):
+    (variable,) = [one for one in BOARD["templating"]["list"] if one["type"] == "query"]
+    name, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]["query"]).groups()
+    assert label in series[name]
+    for panel in PANELS:
+        for target in panel["targets"]:
+            legend = set(re.findall(r"{{(\w+)}}", target.get("legendFormat", "")))
+            known = set().union(*(series[name] for name, _ in selectors(target["expr"])))
+            kept = re.search(r"\bby \(([\w, ]+)\)", target["expr"])
+            assert legend <= (known if kept is None else set(kept[1].split(", "))), panel["title"]
 
 
 def test_the_dashboard_is_whole():
