@@ -77,18 +77,21 @@ def boxes_of(
     detections: Detections, labels: frozenset[str], score_min: float
 ) -> Iterator[npt.NDArray[np.float32]]:
     """Give the boxes, float32 (4,), of these classes, without weak ones that a confident thing explains."""
-    sure_things = detections.where(
-        (detections.score > WEAK) & ~_of(detections, PERSONS | PLATED | TWO_WHEELERS | RIDDEN)
-    )
-    wanted = detections.where((detections.score >= score_min) & _of(detections, labels))
-    for xyxy, score in zip(wanted.xyxy, wanted.score, strict=True):
-        if score > WEAK or not (_iou(xyxy, sure_things.xyxy) > EXPLAINED_IOU).any():
+    wanted = (detections.score >= score_min) & _of(detections, labels)
+    if not wanted.any():
+        return
+    sure = (detections.score > WEAK) & ~_of(detections, PERSONS | PLATED | TWO_WHEELERS | RIDDEN)
+    things = detections.xyxy[sure]
+    for xyxy, score in zip(detections.xyxy[wanted], detections.score[wanted], strict=True):
+        if score > WEAK or not (_iou(xyxy, things) > EXPLAINED_IOU).any():
             yield xyxy
 
 
 def _of(detections: Detections, labels: frozenset[str]) -> npt.NDArray[np.bool_]:
     """Say which boxes are of these classes, bool (N,)."""
-    return np.isin(detections.label, [i for i, name in enumerate(detections.names) if name in labels])
+    table = np.array([name in labels for name in detections.names], np.bool_)
+    found: npt.NDArray[np.bool_] = table[detections.label]
+    return found
 
 
 def _iou(xyxy: npt.NDArray[np.float32], others: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

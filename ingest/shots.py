@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar, cast
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from detector.types import Detections, Image
 from ingest.clips import SIDE_MAX
@@ -142,8 +143,7 @@ def resized(detections: Detections, scale: float) -> Detections:
 
 def with_persons(own: Detections, others: Iterable[Detections]) -> Detections:
     """Add the persons of neighbouring frames to a frame's own boxes."""
-    persons = [other.where(np.isin(other.label, _indices(other, PERSONS))) for other in others]
-    return united([own, *persons])
+    return united([own, *(other.where(_persons(other)) for other in others)])
 
 
 def united(several: Sequence[Detections]) -> Detections:
@@ -168,5 +168,7 @@ def with_thing(detections: Detections, event: Event, scale: float = 1.0) -> Dete
     )
 
 
-def _indices(detections: Detections, labels: frozenset[str]) -> list[int]:
-    return [index for index, name in enumerate(detections.names) if name in labels]
+def _persons(detections: Detections) -> npt.NDArray[np.bool_]:
+    """Say which boxes are persons, bool (N,)."""
+    found: npt.NDArray[np.bool_] = np.array([name in PERSONS for name in detections.names])[detections.label]
+    return found
