@@ -17,11 +17,9 @@ import hashlib
 import logging
 import re
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
 from typing import Any, Self
 
 from detector.errors import Failure
@@ -40,7 +38,7 @@ from ingest.fleet.ray_supervise import supervise
 from ingest.fleet.site_file import Changes, SiteFile, changes
 from ingest.fleet.status import CameraState, CameraStatus, OutboxCount, WorkerStatus
 from ingest.fleet.status_server import NoSuchCamera, Refusal
-from ingest.fleet.ticker import Ticker
+from ingest.fleet.supervising import Supervising
 from ingest.site import Camera, Site
 
 log = logging.getLogger(__name__)
@@ -73,7 +71,7 @@ def fleet_name(site: Site) -> str:
     return f"{readable}-{hashlib.sha256(site.name.encode()).hexdigest()[:6]}"
 
 
-class RayFleet:
+class RayFleet(Supervising):
     """Watch the cameras of a site on a cluster. A context manager; also a `status_server.Fleet`.
 
     Args:
@@ -90,6 +88,7 @@ class RayFleet:
         show: Callable[[Json], None] = lambda _: None,
         site_file: SiteFile | None = None,
     ) -> None:
+        super().__init__("ray-fleet")
         self._terms, self._site_file = terms, site_file
         self._notes = Notes(terms.fleet)
         self._wanted = {camera.id: camera for camera in cameras}
@@ -101,37 +100,26 @@ class RayFleet:
         self._shares = Shares()
         self._placing = Placing(terms, self._notes, self._wanted, self._members, self._books)
         self._next_look = self._next_move = 0.0
-        self._lock = threading.RLock()
-        self._ticker = Ticker("ray-fleet", self._look_after_all)
-        self._done = self._ticker.done
         self._chores = ThreadPoolExecutor(1, thread_name_prefix="hand-over")
         self._chore: Future[None] | None = None
         self._hands = HandOver(self._lock, self._members, self._placing.new, self._done)
         self._supervisorship: Any = None
 
     def __enter__(self) -> Self:
-        """Take over or make the groups, and begin.
+        """Begin, as the only supervisor of this site.
 
         Raises:
-            Failure: another supervises this site, or no group can be opened; the sentence is the node's.
+            Failure: another supervises it, or no group can be opened; the sentence is the node's.
         """
         self._supervisorship = supervise(self._terms.fleet, self._terms.site.name)
-        try:
-            self._take_over()
-            with self._lock:
-                self._look(time.monotonic())
-            self._wait_for_first()
-        except BaseException:
-            self._end()
-            raise
-        self._ticker.start()
-        return self
+        return super().__enter__()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ticker.stop(60)
-        self._end()
+    def _begin(self) -> None:
+        """Take over or make the groups."""
+        self._take_over()
+        with self._lock:
+            self._look(time.monotonic())
+        self._wait_for_first()
 
     def _end(self) -> None:
         """End all groups: this is an orderly end, not a supervisor's death."""

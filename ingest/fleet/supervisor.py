@@ -10,11 +10,9 @@ from __future__ import annotations
 import logging
 import math
 import socket
-import threading
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from ingest.config import read_camera
 from ingest.fleet.admission import Admission
@@ -28,7 +26,7 @@ from ingest.fleet.size import Size
 from ingest.fleet.slots import START_S, Slot, shares_of
 from ingest.fleet.status import CameraState, CameraStatus, WorkerStatus
 from ingest.fleet.status_server import NoSuchCamera, Refusal
-from ingest.fleet.ticker import Ticker
+from ingest.fleet.supervising import Supervising
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +36,7 @@ SHOWN_MAX = 200
 """Refused cameras named in status; the others are counted in the log's sentence."""
 
 
-class Supervisor:
+class Supervisor(Supervising):
     """Watch the cameras of a site in worker processes. A context manager; also a `status_server.Fleet`.
 
     Args:
@@ -47,6 +45,9 @@ class Supervisor:
         claims: of this process; what they lose is watched no more.
         site_file: followed while cameras are watched; None: the cameras of `order.site`, and those sent.
         busy: gives the seconds that each core was busy so far.
+
+    Raises:
+        WrongUse, Failure: on entry; a worker cannot be opened: a model is missing, a backend not installed.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Supervisor:
         site_file: SiteFile | None = None,
         busy: Callable[[], Mapping[int, float]] = busy_seconds,
     ) -> None:
+        super().__init__("supervisor")
         self._site = order.site
         claims.lost = self._on_lost
         self._roster = Roster(order.site, site_file)
@@ -64,30 +66,16 @@ class Supervisor:
         self._admission = Admission(self._roster, self._slots, claims)
         self._busy = busy
         self._was_busy: tuple[float, Mapping[int, float]] = (-math.inf, {})
-        self._lock = threading.RLock()
-        self._ticker = Ticker("supervisor", self._look_after_all)
 
-    def __enter__(self) -> Self:
-        """Start the workers and begin.
+    def _begin(self) -> None:
+        """Start the workers.
 
         Raises:
             WrongUse, Failure: a worker cannot be opened: a model is missing, a backend not installed.
         """
         allow_many_files()
-        try:
-            for process in [slot.start() for slot in self._slots]:
-                process.wait_ready(START_S)
-        except BaseException:
-            self._end()
-            raise
-        self._ticker.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ticker.stop(30)
-        self._end()
+        for process in [slot.start() for slot in self._slots]:
+            process.wait_ready(START_S)
 
     def _end(self) -> None:
         processes = [slot.process for slot in self._slots if slot.process is not None]

@@ -31,7 +31,9 @@ from tests.ingest.fleet.sites import always_a_car, camera, clip, eventually, sit
 from tests.rtsp_server import RtspServer
 
 LONG_S = 120.0
-"""Deadline of whatever a cluster does: what is promised in 30 s takes longer on a machine that does ten others."""
+"""Deadline of whatever a cluster does on a machine that does ten other things."""
+ELSEWHERE_S = 30.0
+"""So soon the cameras of a killed node run elsewhere, where the machine has time for that."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -62,6 +64,16 @@ def api(tmp_path):
 
 
 @pytest.fixture
+def elsewhere_s():
+    """Give what is promised where the machine has cores to spare before the test begins, else the long deadline."""
+    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    if load < cores:
+        return ELSEWHERE_S
+    print(f"{ELSEWHERE_S:.0f} s are not asked for: the load is {load:.1f} on {cores} cores")  # noqa: T201
+    return LONG_S
+
+
+@pytest.fixture
 def machines():
     with Machines() as machines:
         yield machines
@@ -81,14 +93,19 @@ def reported(api):
     return sorted(case["source_id"] for case in cases(api))
 
 
-def watched_on(fleet, *names):
-    """Give where each running camera is, if all of `names` run, else nothing."""
+def groups_of(fleet, *names):
+    """Give which group each running camera is in, if all of `names` run, else nothing."""
     found = {
-        row.camera_id: node_of(row.worker)
+        row.camera_id: row.worker
         for row in cameras_of(worker for worker in fleet.status() if worker.alive)
         if row.state is CameraState.RUNNING and row.analysed
     }
     return found if set(names) <= found.keys() else {}
+
+
+def watched_on(fleet, *names):
+    """Give where each running camera is, if all of `names` run, else nothing."""
+    return {name: node_of(worker) for name, worker in groups_of(fleet, *names).items()}
 
 
 def four(street):
@@ -99,7 +116,7 @@ NAMES = tuple(f"cam-{n}" for n in range(4))
 
 
 def test_a_killed_process_and_a_killed_node_lose_no_case_and_report_none_twice(
-    tmp_path, machines, street, api, settings
+    tmp_path, elsewhere_s, machines, street, api, settings
 ):
     machines.add("a")
     machines.add("b")
@@ -111,10 +128,6 @@ def test_a_killed_process_and_a_killed_node_lose_no_case_and_report_none_twice(
         assert set(where.values()) == {"a", "b"}, "spread over the nodes"
         assert len({row.worker for row in fleet.status() if row.cameras}) == 2
         eventually(lambda: set(reported(api)) >= set(NAMES), LONG_S)
-        eventually(
-            lambda: len(shown) == len(NAMES), LONG_S
-        )  # what the victim has not told by then is not shown
-
         victim = next(worker for worker in fleet.status() if node_of(worker.worker) == "a")
         pid = told_by(victim.worker).pid
         os.kill(pid, signal.SIGKILL)
@@ -124,11 +137,14 @@ def test_a_killed_process_and_a_killed_node_lose_no_case_and_report_none_twice(
         machines.kill("b")
         began = time.monotonic()
         eventually(lambda: set(watched_on(fleet, *NAMES, "slow").values()) == {"a"}, LONG_S)
-        print(f"cameras of a killed node ran elsewhere after {time.monotonic() - began:.1f} s")  # noqa: T201
+        took_s = time.monotonic() - began
+        print(f"cameras of a killed node ran elsewhere after {took_s:.1f} s")  # noqa: T201
+        assert took_s < elsewhere_s
         # what had not stood for long enough is reported after all; nothing that was is reported again
         eventually(lambda: "slow" in reported(api), LONG_S)
         assert reported(api) == [*NAMES, "slow"]
-        eventually(lambda: sorted(case["source_id"] for case in shown) == [*NAMES, "slow"])
+        # what a group had not told when it was killed is asked of the API
+        eventually(lambda: sorted(case["source_id"] for case in shown) == [*NAMES, "slow"], LONG_S)
     assert actors_left(machines) == []
 
 
@@ -187,7 +203,11 @@ def test_a_group_that_hangs_is_made_anew_elsewhere_and_finds_its_cameras_taken_w
         pid = told_by(asleep.worker).pid
         os.kill(pid, signal.SIGSTOP)
         try:
-            eventually(lambda: set(watched_on(fleet, *NAMES[:2]).values()) == {"b"}, LONG_S)
+            # in other groups: on the other node, until the load is balanced between the two again
+            eventually(
+                lambda: (found := groups_of(fleet, *NAMES[:2])) and asleep.worker not in found.values(),
+                LONG_S,
+            )
         finally:
             with contextlib.suppress(ProcessLookupError):  # its node may have ended it
                 os.kill(pid, signal.SIGCONT)
