@@ -63,10 +63,10 @@ BENCH := detect_latency events mining model
 bench: setup-dev
 	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
-## make bench-fleet  cameras per core, stages, floor, scaling, rated load over RTSP: 13 minutes on two quiet cores,
-##                and some 5 more the first time, for its clips (QUICK=1: 3 minutes; ULTRALYTICS=an interpreter
-##                that has ultralytics and onnx adds `yolo track`)
-BENCH_FLEET := cameras_per_core stage_costs floor scaling rtsp_rated_load
+## make bench-fleet  cameras per core, stages, floor, scaling, cameras by RTSP, rated load: 22 minutes on two quiet
+##                cores, and some 5 more the first time, for its clips (QUICK=1: 6 minutes; ULTRALYTICS=an
+##                interpreter that has ultralytics and onnx adds `yolo track`)
+BENCH_FLEET := cameras_per_core stage_costs floor scaling rtsp_camera_cost rtsp_rated_load
 ULTRALYTICS ?=
 QUICK ?=
 bench-fleet: setup
