@@ -30,7 +30,7 @@ from benchmarks import ours
 from benchmarks.clips import Clip, add_arguments, clip
 from benchmarks.footage import SECONDS
 from benchmarks.machine import describe, result, save
-from benchmarks.scaling import WANTED_MB, MemoryWatch, slope
+from benchmarks.scaling import WANTED_MB, slope
 from benchmarks.serving import LoadServer
 from detector.errors import Failure
 from detector.registry import resolve
@@ -89,8 +89,7 @@ def work(args: argparse.Namespace) -> dict[str, Any]:
             time.sleep(0.1)
         _watch(group, args.warm)
         before, first, began = spent(), group.status(), time.monotonic()
-        with MemoryWatch() as memory:
-            _watch(group, args.seconds)
+        rss_bytes = _watch(group, args.seconds)
         after, last, took = spent(), group.status(), time.monotonic() - began
     wrong = {row.camera_id: row.fault for row in last.cameras if row.state.value != "running"}
     if wrong:
@@ -109,17 +108,17 @@ def work(args: argparse.Namespace) -> dict[str, Any]:
         "preempted": round(per["preempted"], 1),
         "analysed": round(analysed / took / args.work, 3),
         "late": lost,
-        "rss_mb": round(memory.rss_mb, 1),
-        "pss_mb": round(memory.pss_mb, 1),
+        "rss_mb": round(rss_bytes / (1 << 20), 1),
     }
 
 
-def _watch(group: Any, seconds: float) -> None:
-    """Wait, asking for the status every second as a worker does."""
-    until = time.monotonic() + seconds
+def _watch(group: Any, seconds: float) -> int:
+    """Wait, asking for the status every second as a worker does; give the largest RSS told."""
+    until, most = time.monotonic() + seconds, 0
     while time.monotonic() < until:
-        group.status()
+        most = max(most, group.status().rss_bytes)
         time.sleep(1.0)
+    return most
 
 
 def run(args: argparse.Namespace, one: Clip, film: Path, count: int) -> dict[str, Any]:
