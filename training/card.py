@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from training.origins import making, sources, table
+from training.outlook import by_epochs
 from training.release import LICENCE
 
 WEAK_BELOW = 0.6
@@ -34,6 +35,7 @@ def card(metrics: Metrics, dataset: Mapping[str, Any]) -> str:
         _precision(metrics),
         _ablations(metrics),
         _learning(metrics),
+        by_epochs(metrics),
         making(metrics, dataset),
         sources(dataset),
         _weaknesses(metrics, dataset),

@@ -53,7 +53,11 @@ CLASS_DROP_MAX = 0.01
 SCORE_MIN_UNSCORED = 0.25
 """Threshold of a class that no val list labels."""
 STARTS = ("start", "start_average", "start_blend")
-REPORTS = {"ablations": "ablations.json", "learning_curve": "learning_curve.json"}
+REPORTS = {
+    "ablations": "ablations.json",
+    "learning_curve": "learning_curve.json",
+    "epoch_curve": "epoch_curve.json",
+}
 """Files of a run that go into metrics.json and the card as they are, where they are there."""
 
 
@@ -63,8 +67,8 @@ class Request:
 
     Args:
         weights: checkpoint to publish.
-        run: folder of the training run, with config.toml and history.json; ablations.json and
-            learning_curve.json go into the card where they are there.
+        run: folder of the training run, with config.toml and history.json; ablations.json,
+            learning_curve.json and epoch_curve.json go into the card where they are there.
         base: checkpoint that it was fine-tuned from, to compare with.
         data_root: folder of the foreign sets, for the val lists and for calibration.
         scenes: a rendered set whose val list counts for the classes that no real set labels.

@@ -168,6 +168,8 @@ def test_a_version_from_checkpoint_to_card(tmp_path: Path) -> None:
     (run / "history.json").write_text(json.dumps([stage]))
     curve = [{"pictures": 10, "class": "litter", "ap50": 0.25}]
     (run / "learning_curve.json").write_text(json.dumps(curve))
+    epochs = [{"stage": "all", "epoch": 0, "pictures_seen": 2, "class": "bin", "ap50": 0.125, "boxes": 2}]
+    (run / "epoch_curve.json").write_text(json.dumps(epochs))
     request = a_request(
         tmp_path,
         weights=a_checkpoint(tmp_path / "ours.pt", names),
@@ -193,6 +195,8 @@ def test_a_version_from_checkpoint_to_card(tmp_path: Path) -> None:
     text = (folder / "card.md").read_text()
     assert "rendered pictures only: flying_wire" in text
     assert "| 10 | 0.250 |" in text
+    assert "| 2 | all 1 | 0.125 |" in text
+    assert metrics["epoch_curve"] == epochs
     assert str(tmp_path) not in text + json.dumps(metrics)
     assert {path.suffix for path in folder.iterdir()} == {".md", ".toml", ".json", ".onnx", ".xml", ".bin"}
     assert [file.path for file in spec.files_of("ultralytics")] == ["street.onnx"]

@@ -36,6 +36,7 @@ ELSEWHERE = {
     "stages": "the history of a training run",
     "ablations": "figures of other training runs",
     "learning_curve": "figures of other training runs",
+    "epoch_curve": "figures of single epochs, whose checkpoints are not committed",
 }
 """Parts of metrics.json that are no figures of these weights on these pictures, and why."""
 

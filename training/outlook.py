@@ -1,0 +1,148 @@
+"""What more epochs would bring: AP50 against the pictures seen, what is wanted, an extrapolation. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from training.origins import table
+
+WANTED = {
+    "bin_overflow": 0.94,
+    "garbage": 0.85,
+    "bin": 0.95,
+    "litter": 0.55,
+    "stall": 0.60,
+    "flying_wire": 0.80,
+}
+"""AP50 on the val lists that a version is to reach; the only place that says so."""
+SHOWN = (*WANTED, "person", "car")
+POINTS_MIN = 4
+"""Epochs that a slope is fitted to at the least; of a longer run it is the later half."""
+RISE_MIN = 0.01
+"""AP50 per doubling of the pictures seen; a slope that is not above it counts as none."""
+DOUBLINGS_MAX = 10
+"""More doublings are not written as a number of pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rise:
+    """A straight line through the last epochs.
+
+    Args:
+        per_doubling: AP50 gained whenever the pictures seen double.
+        epochs: points that it was fitted to.
+    """
+
+    per_doubling: float
+    epochs: int
+
+
+def rise_of(points: Sequence[tuple[int, float]]) -> Rise | None:
+    """Fit AP50 against log2 of the pictures seen by least squares; None for fewer than POINTS_MIN points.
+
+    Args:
+        points: (pictures seen, AP50), in any order, no number of pictures twice. The later half is fitted,
+            POINTS_MIN points at the least.
+
+    >>> rise_of([(100, 0.1), (200, 0.2), (400, 0.3), (800, 0.4)])
+    Rise(per_doubling=0.1, epochs=4)
+    >>> rise_of([(100, 0.1), (200, 0.2), (400, 0.3)])
+    """
+    if len(points) < POINTS_MIN:
+        return None
+    last = sorted(points)[-max(POINTS_MIN, math.ceil(len(points) / 2)) :]
+    across, up = [math.log2(seen) for seen, _ in last], [ap50 for _, ap50 in last]
+    middle, height = math.fsum(across) / len(last), math.fsum(up) / len(last)
+    spread = math.fsum((x - middle) ** 2 for x in across)
+    slope = math.fsum((x - middle) * (y - height) for x, y in zip(across, up, strict=True)) / spread
+    return Rise(round(slope, 6), len(last))
+
+
+def outlook(name: str, now: float, points: Sequence[tuple[int, float]]) -> str:
+    """Say in one sentence what more epochs would bring a class; nothing where it is not short of WANTED.
+
+    Args:
+        name: class.
+        now: its AP50.
+        points: as for `rise_of`.
+
+    >>> outlook("bin", 0.95, [(1000, 0.80)])
+    ''
+    >>> print(outlook("bin", 0.90, [(1000, 0.80), (2000, 0.83), (4000, 0.80), (8000, 0.80)]))
+    bin has 0.900 of the 0.95 wanted and does not rise any more with epochs: it needs other data.
+    """
+    wanted = WANTED.get(name, 0.0)
+    if now >= wanted:
+        return ""
+    said, rise = f"{name} has {now:.3f} of the {wanted:.2f} wanted", rise_of(points)
+    if rise is None:
+        few = f"{len(points)}, and {POINTS_MIN} are needed"
+        return f"{said}; too few epochs were measured to say whether it still rises ({few})."
+    if rise.per_doubling <= RISE_MIN:
+        return f"{said} and does not rise any more with epochs: it needs other data."
+    doublings = (wanted - now) / rise.per_doubling
+    seen = max(seen for seen, _ in points) * 2.0 ** min(doublings, DOUBLINGS_MAX)
+    about = "about" if doublings <= DOUBLINGS_MAX else "far more than"
+    return (
+        f"{said}; over the last {rise.epochs} epochs it rose by {rise.per_doubling:.3f} per doubling of the "
+        f"pictures seen, and at that slope {doublings:.1f} more doublings would do it, {about} "
+        f"{float(f'{seen:.2g}'):,.0f} pictures seen (an extrapolation, not a measurement)."
+    )
+
+
+def curve_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Lay out the rows of epoch_curve.json: a line per epoch, a column per measured class of SHOWN."""
+    at = {(row["pictures_seen"], row["class"]): row["ap50"] for row in rows}
+    after = {row["pictures_seen"]: f"{row['stage']} {row['epoch'] + 1}" for row in rows}
+    names = [name for name in SHOWN if any(row["class"] == name for row in rows)]
+    lines = [
+        [
+            f"{seen:,}",
+            after[seen],
+            *(f"{at[seen, name]:.3f}" if (seen, name) in at else "" for name in names),
+        ]
+        for seen in sorted(after)
+    ]
+    return table(["pictures seen", "after epoch", *names], lines)
+
+
+def outlooks(rows: Sequence[Mapping[str, Any]], now: Mapping[str, float]) -> list[str]:
+    """Give a sentence for every class that is short of WANTED.
+
+    Args:
+        rows: of epoch_curve.json.
+        now: class -> AP50 that counts; a class that is not in it is left out.
+    """
+    points: dict[str, list[tuple[int, float]]] = {name: [] for name in WANTED}
+    for row in rows:
+        points.setdefault(row["class"], []).append((row["pictures_seen"], row["ap50"]))
+    said = (outlook(name, now[name], points[name]) for name in WANTED if name in now)
+    return [sentence for sentence in said if sentence]
+
+
+def by_epochs(metrics: Mapping[str, Any]) -> str:
+    """Give the card's section; nothing where no epochs were measured."""
+    rows = metrics.get("epoch_curve")
+    if not rows:
+        return ""
+    start = metrics.get("start", {}).get("start")
+    since = f"this training began (with {start}, which had seen others)" if start else "training began"
+    sentences = outlooks(rows, {name: row["ap50"] for name, row in metrics["classes"].items()})
+    short = "".join(f"- {sentence}\n" for sentence in sentences) or "No class is short of what was wanted.\n"
+    return f"""## Learning curve by epochs
+
+AP50 on the same val lists (OpenVINO, bf16) of the checkpoint of every epoch, against the pictures seen since
+{since}: those of the stage's list, rendered and repeated ones too, times
+its epochs. They are the weights as an epoch left them; averages made after a stage are in what the next one
+began with, and in the figures at the top. `make bench-model` does not measure these figures again: the
+checkpoints of single epochs are not committed.
+
+{curve_table(rows)}
+
+What more epochs would bring the classes that are short of what was wanted. The learning rate falls within a
+stage and settings change between stages, so a slope over so few epochs is a hint.
+
+{short}"""
