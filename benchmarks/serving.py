@@ -90,6 +90,8 @@ class LoadServer:
         self.process.send_signal(signal.SIGCONT)
         self.process.kill()
         self.process.wait()
+        if self.process.stdout:
+            self.process.stdout.close()
 
 
 def camera_table(camera_id: str, source: str, fps: float = 5.0) -> dict[str, Any]:
