@@ -14,10 +14,12 @@ from ingest.fleet.fair import LOWER_BY, Demand
 from ingest.fleet.guard import outliers
 from ingest.fleet.orders import Rates
 from ingest.fleet.placement import Place, Placed, place
+from ingest.fleet.process import WorkerProcess
 from ingest.fleet.roster import Roster
 from ingest.fleet.slots import Slot
 from ingest.fleet.status import CameraState, WorkerStatus
 from ingest.fleet.suspects import Suspects
+from ingest.pipeline import Handed
 from ingest.site import Camera
 
 log = logging.getLogger(__name__)
@@ -32,8 +34,10 @@ ESTIMATE_AGAIN_S = 600.0
 """After so long a camera that was refused for its measured cost gets another try on an estimate."""
 NAMED_MAX = 5
 """More refusals at once than this are one sentence."""
-LEFT_S = 0.5
-"""What a worker tells so shortly after it was told to leave a camera may be from before."""
+LEFT_S = 15.0
+"""A camera's thread that hangs so long is waited for no more: another worker gets the camera."""
+HANDED_S = 60.0
+"""What a camera's rules were counting is good for so long."""
 
 
 class Admission:
@@ -57,7 +61,8 @@ class Admission:
         self._told: set[str] = set()
         self._ended: set[str] = set()
         self._since: dict[str, float] = {}
-        self._leaving: dict[str, tuple[Slot, float]] = {}
+        self._leaving: dict[str, tuple[WorkerProcess | None, float]] = {}
+        self._handed: dict[str, tuple[float, Handed]] = {}
         self._evicted: dict[str, float] = {}
         self._next_balance = 0.0
 
@@ -74,15 +79,14 @@ class Admission:
 
     def note_left(self) -> None:
         """See which cameras have left their workers, so that another may have them."""
-        for camera_id, (slot, since) in list(self._leaving.items()):
-            process = slot.process
-            told = process.status if process and process.ready else None
-            if process is None or (
-                told is not None
-                and process.heard_at > since + LEFT_S
-                and all(camera.camera_id != camera_id for camera in told.cameras)
-            ):
+        now = time.monotonic()
+        for camera_id, (process, since) in list(self._leaving.items()):
+            counting = process.left.pop(camera_id, None) if process and process.alive() else {}
+            if counting is not None or now - since > LEFT_S:
                 del self._leaving[camera_id]
+                self._handed[camera_id] = now, counting or {}
+        for camera_id in [name for name, (at, _) in self._handed.items() if now - at > HANDED_S]:
+            del self._handed[camera_id]
 
     # -- what is wanted --
 
@@ -98,6 +102,7 @@ class Admission:
     def remove(self, camera_id: str) -> None:
         """Watch a camera no more; others may have it."""
         self.drop(camera_id)
+        self._handed.pop(camera_id, None)
         self.refused.pop(camera_id, None)
         self.suspects.forget(camera_id)
         self._claims.give_up([camera_id])
@@ -109,7 +114,7 @@ class Admission:
         self._since.pop(camera_id, None)
         if slot is not None:
             slot.leave(camera_id)
-            self._leaving[camera_id] = slot, time.monotonic()
+            self._leaving[camera_id] = slot.process, time.monotonic()
 
     # -- who is taken in --
 
@@ -150,7 +155,10 @@ class Admission:
         taken_elsewhere = self._claims.take(names) if names else {}
         for number, found in placed.taken.items():
             mine = [camera for camera in found if camera.id not in taken_elsewhere]
-            slots[number].watch(mine)
+            handed = {
+                camera.id: self._handed.pop(camera.id)[1] for camera in mine if camera.id in self._handed
+            }
+            slots[number].watch(mine, handed)
             for camera in mine:
                 self.where[camera.id] = slots[number]
                 self._since[camera.id] = time.monotonic()

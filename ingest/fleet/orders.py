@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ingest.fleet.group import GroupSettings
 from ingest.fleet.status import WorkerStatus
+from ingest.pipeline import Handed
 from ingest.site import Camera, Site
 
 
@@ -29,9 +30,13 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Watch these cameras, with these settings if they are watched already."""
+    """Watch these cameras, with these settings if they are watched already.
+
+    `handed`: what the rules of those that another worker had were counting there, by camera.
+    """
 
     cameras: tuple[Camera, ...]
+    handed: Mapping[str, Handed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,5 +71,13 @@ class NotReady:
     wrong_use: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A camera is watched no more; what its rules were counting, for the worker that has it next."""
+
+    camera_id: str
+    counting: Handed
+
+
 Order = Open | Watch | Leave | Rates | Stop
-Answer = Ready | NotReady | WorkerStatus
+Answer = Ready | NotReady | Left | WorkerStatus

@@ -13,8 +13,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from detector.errors import Failure, WrongUse
-from ingest.fleet.orders import NotReady, Open, Order, Ready, Stop
+from ingest.fleet.orders import Left, NotReady, Open, Order, Ready, Stop
 from ingest.fleet.status import WorkerStatus
+from ingest.pipeline import Handed
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ class WorkerProcess:
     """One process that runs `ingest.fleet.worker`.
 
     `status`: the last it told, None before. `heard_at`: when it told something, monotonic seconds.
+    `left`: what the rules of cameras that have left it were counting, for whoever takes them out.
     """
 
     order: Open
@@ -35,6 +37,7 @@ class WorkerProcess:
     heard_at: float = field(default_factory=time.monotonic)
     started_at: float = field(default_factory=time.monotonic)
     refusal: NotReady | None = None
+    left: dict[str, Handed] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] = field(init=False)
     _pipe: Connection = field(init=False)
     _ready: threading.Event = field(default_factory=threading.Event)
@@ -127,6 +130,8 @@ class WorkerProcess:
                 self.heard_at = time.monotonic()
                 if isinstance(said, WorkerStatus):
                     self.status = said
+                elif isinstance(said, Left):
+                    self.left[said.camera_id] = said.counting
                 elif isinstance(said, Ready | NotReady):
                     self.refusal = said if isinstance(said, NotReady) else None
                     self._ready.set()

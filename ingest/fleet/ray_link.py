@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import platform
 import signal
 import socket
@@ -46,6 +47,7 @@ def connected(address: str | None, cpus: float | None = None) -> Iterator[None]:
     import ray
 
     if address is None:
+        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own 15 lets cameras starve beside anything
         how: dict[str, Any] = {"address": "local", "num_cpus": cpus}
     elif address == "auto":
         how = {"address": "auto"}

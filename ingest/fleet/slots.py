@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ingest.fleet.fair import Governor
@@ -14,6 +14,7 @@ from ingest.fleet.orders import Leave, Open, Watch
 from ingest.fleet.others import Others, cores_left
 from ingest.fleet.process import WorkerProcess
 from ingest.fleet.status import WorkerStatus
+from ingest.pipeline import Handed
 from ingest.site import Camera
 
 log = logging.getLogger(__name__)
@@ -129,13 +130,18 @@ class Slot:
         self.cameras, self.rates, self.governor = {}, {}, Governor()
         return orphans
 
-    def watch(self, cameras: Sequence[Camera]) -> None:
-        """Have cameras watched, or watched with other settings."""
+    def watch(self, cameras: Sequence[Camera], handed: Mapping[str, Handed] | None = None) -> None:
+        """Have cameras watched, or watched with other settings.
+
+        Args:
+            cameras: which.
+            handed: what the rules of some were counting with another worker.
+        """
         self.cameras |= {camera.id: camera for camera in cameras}
         for camera in cameras:
             self.rates.pop(camera.id, None)
         if self.process is not None and cameras:
-            self.process.tell(Watch(tuple(cameras)))
+            self.process.tell(Watch(tuple(cameras), handed or {}))
 
     def leave(self, camera_id: str) -> None:
         """Have a camera watched no more."""

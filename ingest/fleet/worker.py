@@ -19,7 +19,7 @@ from typing import Any
 
 from detector.errors import Failure, WrongUse
 from ingest.fleet.group import CameraGroup
-from ingest.fleet.orders import Leave, NotReady, Open, Order, Rates, Ready, Stop, Watch
+from ingest.fleet.orders import Answer, Leave, Left, NotReady, Open, Order, Rates, Ready, Stop, Watch
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class Worker:
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
+        self._sending = threading.Lock()
         self._stop = threading.Event()
 
     def run(self) -> int:
@@ -54,16 +55,20 @@ class Worker:
                 group.load(first.models)
             except Failure as failure:
                 return self._not_ready(failure)
-            self._pipe.send(Ready())
+            self._say(Ready())
             threading.Thread(target=self._listen, args=(group, orders), name="pipe", daemon=True).start()
             while not self._stop.wait(STATUS_S):
-                self._pipe.send(group.status())
+                self._say(group.status())
             orders.shutdown(cancel_futures=True)
         return 0
 
     def _not_ready(self, failure: Failure) -> int:
-        self._pipe.send(NotReady(str(failure), isinstance(failure, WrongUse)))
+        self._say(NotReady(str(failure), isinstance(failure, WrongUse)))
         return failure.exit_code
+
+    def _say(self, answer: Answer) -> None:
+        with self._sending:
+            self._pipe.send(answer)
 
     def _next(self) -> Any:
         """Give the next order; where there is nobody left to give one, end this process."""
@@ -79,22 +84,21 @@ class Worker:
             if isinstance(order, Stop):
                 self._stop.set()
             else:
-                orders.submit(_obey, group, order)
+                orders.submit(self._obey, group, order)
 
-
-def _obey(group: CameraGroup, order: Order) -> None:
-    try:
-        match order:
-            case Watch(cameras):
-                for camera in cameras:
-                    group.change(camera)
-            case Leave(camera_ids):
-                for camera_id in camera_ids:
-                    group.remove(camera_id)
-            case Rates(fps):
-                group.set_rates(fps)
-    except Failure as failure:
-        log.error("%s", failure)  # noqa: TRY400 - the sentence says it
+    def _obey(self, group: CameraGroup, order: Order) -> None:
+        try:
+            match order:
+                case Watch(cameras, handed):
+                    for camera in cameras:
+                        group.change(camera, handed.get(camera.id))
+                case Leave(camera_ids):
+                    for camera_id in camera_ids:
+                        self._say(Left(camera_id, group.let_go(camera_id) or {}))
+                case Rates(fps):
+                    group.set_rates(fps)
+        except Failure as failure:
+            log.error("%s", failure)  # noqa: TRY400 - the sentence says it
 
 
 def _keep_to(cores: tuple[int, ...]) -> None:

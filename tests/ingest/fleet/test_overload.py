@@ -25,15 +25,18 @@ class Told:
         self.pid, self.ready, self.refusal, self.orders = number, True, None, []
         self.heard_at = self.started_at = time.monotonic()
         self.status = None
+        self.left, self.handed = {}, {}
         self.watched, self.cpu_s, self.rates = {}, {}, {}
 
     def tell(self, order):
         self.orders.append(order)
         if isinstance(order, Watch):
             self.watched |= {one.id: one for one in order.cameras}
+            self.handed |= order.handed
         elif isinstance(order, Leave):
             for name in order.camera_ids:
                 self.watched.pop(name)
+                self.left[name] = {"illegal_parking": f"what {name} was counting"}
         elif isinstance(order, Rates):
             self.rates |= order.fps
 
@@ -209,9 +212,12 @@ def test_where_another_worker_has_room_a_camera_moves(tmp_path):
     machine.run(int(PROBATION_S) + 60)
     one, other = machine.workers
     assert (len(one.watched), len(other.watched)) == (3, 3)
+    others = set(other.watched)
     dear = {name: 0.35 if name in one.watched else 0.05 for name in (*one.watched, *other.watched)}
     machine.run(120, own=dear)
     assert (len(one.watched), len(other.watched)) == (2, 4)
+    (moved,) = set(other.watched) - others
+    assert other.handed[moved] == {"illegal_parking": f"what {moved} was counting"}, "it goes on counting"
     assert set(one.watched) | set(other.watched) == set(dear)
 
 

@@ -24,6 +24,7 @@ from ingest.fleet.supervisor import Supervisor
 from ingest.uplink import Uplink
 from tests.api_stand_in import ApiStandIn
 from tests.ingest.fleet.sites import always_a_car, camera, clip, eventually, site_of
+from tests.rtsp_server import RtspServer
 
 
 @pytest.fixture
@@ -195,6 +196,24 @@ def test_cameras_are_sent_and_removed_at_run_time(tmp_path, api, model):
         eventually(lambda: of(supervisor, "one") is None)
         with pytest.raises(NoSuchCamera, match="no camera 'one'"):
             supervisor.remove("one")
+
+
+@pytest.mark.rtsp
+@pytest.mark.skipif(bool(RtspServer.missing()), reason=RtspServer.missing() or "there")
+def test_a_camera_that_leaves_its_worker_leaves_what_its_rules_were_counting(tmp_path, api, model):
+    with RtspServer(clip(tmp_path / "street.mp4", seconds=20), "--loop") as server:
+        one = camera("one", server.url, dwell_s=600)
+        with fleet(site_of(one), model, tmp_path / "data", api, Size(1)) as supervisor:
+            eventually(lambda: (found := of(supervisor, "one")) and found.analysed > 20, 60)
+            with supervisor._lock:
+                supervisor._admission.drop("one")
+                supervisor._admission.next_try = float("inf")  # nobody takes it yet
+            _, handed = eventually(lambda: supervisor._admission._handed.get("one"))
+            (place,) = handed["illegal_parking"].places
+            assert place.dwell_s > 1
+            supervisor._admission.next_try = 0.0
+            eventually(lambda: not supervisor._admission._handed)  # given to the worker that takes it
+            eventually(lambda: in_state(supervisor, "one", CameraState.RUNNING))
 
 
 def test_what_does_not_fit_is_refused_with_the_figures_and_taken_when_there_is_room(tmp_path, api, model):
