@@ -22,7 +22,7 @@ from detector.registry import resolve
 from ingest.fleet.claims import Claims
 from ingest.fleet.cpu import camera_threads, rss_bytes, usable_cores
 from ingest.fleet.guard import Guard
-from ingest.fleet.memory import share_arenas
+from ingest.fleet.memory import Tidy, share_arenas
 from ingest.fleet.status import WorkerStatus
 from ingest.fleet.tally import Rates
 from ingest.fleet.watched import STOP_S, Surroundings, WatchedCamera
@@ -95,6 +95,7 @@ class CameraGroup:
         self._lock = threading.RLock()
         self._rates = Rates()
         self._guard = Guard()
+        self._memory = Tidy()
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -171,6 +172,7 @@ class CameraGroup:
     def status(self) -> WorkerStatus:
         """Say how this process and its cameras are doing."""
         rates = self._rates.note(time.monotonic(), {"cpu": time.process_time()})
+        self._memory.tidy(time.monotonic())
         cameras = self._watched()
         threads = camera_threads()
         statuses = tuple(camera.status(threads.get(camera.camera.id, {})) for camera in cameras)

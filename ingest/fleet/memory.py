@@ -4,11 +4,28 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import math
 
 log = logging.getLogger(__name__)
 
 M_ARENA_MAX = -8
 """glibc's mallopt: most arenas of the process."""
+TIDY_S = 10.0
+"""Pause between two looks at what is free and still held."""
+FREE_MAX_BYTES = 24 << 20
+"""So much may be: giving it back takes about 10 ms, and taking it again as much."""
+
+
+class _Mallinfo2(ctypes.Structure):
+    """glibc's struct mallinfo2 (from 2.33 on), bytes."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    )
 
 
 def share_arenas(most: int) -> bool:
@@ -30,3 +47,40 @@ def share_arenas(most: int) -> bool:
         log.debug("arenas are as the C library wants them: %s", error)
         return False
     return bool(told)
+
+
+def free_bytes() -> int | None:
+    """Give what the C library holds and nobody uses; None where it does not tell."""
+    try:
+        ask = ctypes.CDLL(None).mallinfo2
+    except (AttributeError, OSError):
+        return None
+    ask.restype = _Mallinfo2
+    return int(ask().fordblks)
+
+
+class Tidy:
+    """Gives memory back to the system that clips have left behind: between small things that stay, a lot.
+
+    Args:
+        free_max_bytes: so much may be left.
+    """
+
+    def __init__(self, free_max_bytes: int = FREE_MAX_BYTES) -> None:
+        self._free_max_bytes = free_max_bytes
+        self._next = -math.inf
+
+    def tidy(self, now: float) -> bool:
+        """Give back what is free if it is much; say whether. Looks once in TIDY_S.
+
+        Args:
+            now: seconds of any steady clock.
+        """
+        if now < self._next:
+            return False
+        self._next = now + TIDY_S
+        free = free_bytes()
+        if free is None or free <= self._free_max_bytes:
+            return False
+        ctypes.CDLL(None).malloc_trim(0)
+        return True

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ingest.fleet.cpu import ThreadMeter, camera_threads
-from ingest.fleet.memory import share_arenas
+from ingest.fleet.memory import TIDY_S, Tidy, free_bytes, share_arenas
 from ingest.fleet.turns import NICE, Turns
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux")
@@ -81,3 +81,23 @@ def test_a_meter_tells_what_each_of_a_cameras_threads_took_and_keeps_that_of_end
 @pytest.mark.skipif(not Path("/lib/x86_64-linux-gnu/libc.so.6").exists(), reason="needs glibc")
 def test_glibc_can_be_told_how_many_arenas() -> None:
     assert share_arenas(4)
+
+
+@pytest.mark.skipif(free_bytes() is None, reason="the C library does not tell what it holds")
+def test_what_is_free_is_given_back_once_in_a_while() -> None:
+    eager, patient = Tidy(free_max_bytes=-1), Tidy(free_max_bytes=1 << 60)
+    assert eager.tidy(0.0)
+    assert not eager.tidy(TIDY_S - 0.1)
+    assert eager.tidy(TIDY_S)
+    assert not patient.tidy(0.0)
+
+
+@pytest.mark.skipif(free_bytes() is None, reason="the C library does not tell what it holds")
+def test_free_memory_between_what_stays_is_seen_and_shrinks() -> None:
+    blocks = [bytearray(60_000) for _ in range(400)]
+    before = free_bytes()
+    del blocks[::2]
+    held = free_bytes()
+    assert held is not None
+    assert before is not None
+    assert held - before > 5_000_000
