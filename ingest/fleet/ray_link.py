@@ -44,6 +44,8 @@ def connected(address: str | None, cpus: float | None = None) -> Iterator[None]:
         Failure: nobody answers, or another version does.
     """
     _needs_ray()
+    if address not in {None, "auto"}:
+        _check(str(address))  # before Ray is imported, which takes longer than to see that nobody is there
     import ray
 
     if address is None:
@@ -52,7 +54,6 @@ def connected(address: str | None, cpus: float | None = None) -> Iterator[None]:
     elif address == "auto":
         how = {"address": "auto"}
     else:
-        _check(address)
         how = {"address": address}
     with _signals_kept():
         try:
