@@ -28,8 +28,7 @@ HELD_MAX = 50
 HELD_BYTES_MAX = 64 << 20
 """... and their evidence: about 6 MB each, nearly all of it the sealed clip."""
 UNMADE_MAX = 4
-"""Events (about 10 MB each) whose evidence is still to be made, from which on it waits as well; a file, which
-can wait, at the first."""
+"""Events (about 10 MB each) whose evidence is still to be made, from which on it waits as well."""
 ONE_AT_A_TIME = threading.Semaphore(1)
 """Of a process: who makes evidence."""
 
@@ -89,6 +88,8 @@ class Filing:
     def put(self, filed: Filed) -> None:
         """Hand in an event; wait while too many are on their way.
 
+        A file can wait: it goes on once the evidence is made, whose packets are then those of its tape still.
+
         Raises:
             Failure: an earlier one could not be written (not for live cameras).
         """
@@ -98,6 +99,8 @@ class Filing:
             self._raise()
             self._waiting.append(filed)
             self._changed.notify_all()
+            if not self._live:
+                self._changed.wait_for(lambda: self._error is not None or filed.capture is None)
 
     def finish(self) -> None:
         """Wait until all is written.
@@ -117,9 +120,8 @@ class Filing:
     @property
     def _crowded(self) -> bool:
         unmade = sum(filed.capture is not None for filed in self._waiting)
-        most = UNMADE_MAX if self._live else 1
         held = sum(len(piece.data) for filed in self._waiting for piece in filed.pieces)
-        return unmade >= most or len(self._waiting) >= HELD_MAX or held >= HELD_BYTES_MAX
+        return unmade >= UNMADE_MAX or len(self._waiting) >= HELD_MAX or held >= HELD_BYTES_MAX
 
     def _raise(self) -> None:
         if self._error is not None:

@@ -151,14 +151,13 @@ def test_cameras_of_a_process_make_evidence_one_after_the_other() -> None:
 def test_a_file_waits_for_its_evidence() -> None:
     go = threading.Event()
     files = Filing(lambda one: None, live=False, name="t")
-    files.put(filed(0, Slow(go)))
-    blocked = threading.Thread(target=files.put, args=(filed(1, Slow()),), daemon=True)
-    blocked.start()
-    blocked.join(0.2)
-    assert blocked.is_alive()
+    waiting = threading.Thread(target=files.put, args=(filed(0, Slow(go)),), daemon=True)
+    waiting.start()
+    waiting.join(0.2)
+    assert waiting.is_alive()
     go.set()
-    blocked.join(20)
-    assert not blocked.is_alive()
+    waiting.join(20)
+    assert not waiting.is_alive()
     files.finish()
 
 
