@@ -21,7 +21,19 @@ SETTLE_S = 10.0
 """A camera counts as measured after running for so long."""
 MEMORY_S = 30.0
 """Time constant of the averages: a street's busy seconds must not decide alone."""
+EVIDENCE_S = 300.0
+"""Time constant of what making evidence takes. It comes in bursts: a camera that has just come reports all
+that stands there, and must not look expensive for that."""
 RUNS = frozenset({CameraState.RUNNING, CameraState.DEGRADED})
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What a camera's threads took over the last `past_s`, cores: without evidence, and for it."""
+
+    fixed: float
+    evidence: float
+    past_s: float
 
 
 @dataclass(slots=True)
@@ -30,19 +42,23 @@ class Measured:
 
     Args:
         fixed: cores of its own threads (receiving, decoding, tracking).
+        evidence: cores of those that make evidence.
         per_frame: CPU seconds of the worker beside that, for each frame it had analysed: inference.
         seconds: how long it was measured; below 0 it is still getting warm.
     """
 
     fixed: float = 0.0
     per_frame: float = 0.0
+    evidence: float = 0.0
     seconds: float = -WARM_S
     look: tuple[str, int] = ("", 0)
     """Codec and class of size: what makes cameras similar."""
 
-    def note(self, fixed: float, per_frame: float | None, past_s: float) -> None:
-        """Take what was measured over the last `past_s`; None where no frame was analysed."""
+    def note(self, own: Own, per_frame: float | None) -> None:
+        """Take what was measured of its threads and per frame; None where no frame was analysed."""
+        fixed, past_s = own.fixed, own.past_s
         self.seconds += past_s
+        self.evidence += min(1.0, past_s / EVIDENCE_S) * (own.evidence - self.evidence)
         if self.seconds <= 0:
             return
         weight = min(1.0, past_s / min(MEMORY_S, self.seconds))
@@ -52,7 +68,12 @@ class Measured:
 
     def cores(self, fps: float) -> float:
         """Give what it takes at a rate."""
-        return self.fixed + self.per_frame * fps
+        return self.own + self.per_frame * fps
+
+    @property
+    def own(self) -> float:
+        """What it takes whatever the rate, cores."""
+        return self.fixed + self.evidence
 
 
 @dataclass(slots=True)
@@ -60,7 +81,7 @@ class Books:
     """Costs of all cameras of a fleet, kept up to date by `note`."""
 
     _cameras: dict[str, Measured] = field(default_factory=dict)
-    _last: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _last: dict[str, tuple[float, CameraStatus]] = field(default_factory=dict)
     _estimates: dict[tuple[Any, ...], Demand] = field(default_factory=dict)
 
     def note(self, worker: WorkerStatus, now_s: float, live: Container[str] | None = None) -> None:
@@ -74,25 +95,26 @@ class Books:
         self._estimates.clear()
         own = {camera.camera_id: self._own(camera, now_s) for camera in worker.cameras}
         known = {camera_id: found for camera_id, found in own.items() if found is not None}
-        beside = max(0.0, worker.cpu_share - sum(cores for cores, _ in known.values()))
+        beside = max(0.0, worker.cpu_share - sum(found.fixed + found.evidence for found in known.values()))
         frames = sum(camera.fps_analysed for camera in worker.cameras)
         # What a camera took that has only just come is not known yet, and would count as inference.
         per_frame = beside / frames if frames > 0 and len(known) == len(worker.cameras) else None
         for camera in worker.cameras:
             measurable = live is None or camera.camera_id in live
             if measurable and camera.state in RUNS and camera.camera_id in known:
-                cores, past_s = known[camera.camera_id]
                 measured = self._cameras.setdefault(camera.camera_id, Measured())
                 measured.look = look_of(camera)
-                measured.note(cores, per_frame if camera.fps_analysed > 0 else None, past_s)
+                measured.note(known[camera.camera_id], per_frame if camera.fps_analysed > 0 else None)
 
-    def _own(self, camera: CameraStatus, now_s: float) -> tuple[float, float] | None:
-        """Give the cores of a camera's threads since the last status, and how long that is; None at first."""
+    def _own(self, camera: CameraStatus, now_s: float) -> Own | None:
+        """Give what the camera's threads took since the last status; None at first."""
         before = self._last.get(camera.camera_id)
-        self._last[camera.camera_id] = now_s, camera.cpu_s
-        if before is None or camera.cpu_s < before[1] or now_s <= before[0]:
+        self._last[camera.camera_id] = now_s, camera
+        if before is None or camera.cpu_s < before[1].cpu_s or now_s <= before[0]:
             return None
-        return (camera.cpu_s - before[1]) / (now_s - before[0]), now_s - before[0]
+        past_s, made_s = now_s - before[0], max(0.0, camera.evidence_cpu_s - before[1].evidence_cpu_s)
+        all_s = camera.cpu_s - before[1].cpu_s
+        return Own(max(0.0, all_s - made_s) / past_s, made_s / past_s, past_s)
 
     def forget(self, camera_id: str) -> None:
         """Drop a camera that is no longer watched."""
@@ -109,7 +131,7 @@ class Books:
         """Give what a camera wants and costs; see `estimate` for one that is not measured yet."""
         found = self._cameras.get(camera_id)
         if found is not None and found.seconds >= SETTLE_S:
-            return Demand(fps, fps_min, found.fixed, found.per_frame)
+            return Demand(fps, fps_min, found.own, found.per_frame)
         return self.estimate(fps, fps_min, found.look if found else None)
 
     def estimate(self, fps: float, fps_min: float, look: tuple[str, int] | None = None) -> Demand:
@@ -131,7 +153,7 @@ class Books:
         return Demand(
             fps,
             fps_min,
-            statistics.median(found.fixed for found in alike),
+            statistics.median(found.own for found in alike),
             statistics.median(found.per_frame for found in alike),
         )
 

@@ -58,7 +58,8 @@ class CameraStatus:
             "evidence".
         stage_n: how often each stage ran.
         events: confirmed events by kind.
-        cpu_s: CPU seconds of the camera's own threads, without inference.
+        cpu_s: CPU seconds of the camera's own threads, without inference. evidence_cpu_s: of them, those of
+            threads that make evidence.
         codec: "h264", "hevc", ... and size_px: width, height of the stream.
     """
 
@@ -82,6 +83,7 @@ class CameraStatus:
     stage_n: Mapping[str, int] = field(default_factory=dict)
     events: Mapping[str, int] = field(default_factory=dict)
     cpu_s: float = 0.0
+    evidence_cpu_s: float = 0.0
     codec: str = ""
     size_px: tuple[int, int] | None = None
 

@@ -288,4 +288,5 @@ class WatchedCamera:
             codec=source.status.codec if source else "",
             size_px=source.status.size_px if source else None,
             cpu_s=cpu_s,
+            evidence_cpu_s=used.get(EVIDENCE, 0.0),
         )

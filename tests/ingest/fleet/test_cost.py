@@ -42,6 +42,27 @@ def test_own_threads_are_a_cameras_own_and_inference_is_shared_by_frames():
     assert one.cost(5.0) + two.cost(15.0) == pytest.approx(0.6)
 
 
+def test_a_burst_of_evidence_does_not_make_a_camera_look_expensive():
+    """0.05 cores of its own, 0.4 of evidence for the first 20 s, then none."""
+    books, made, last = Books(), 0.0, None
+    for second in range(31):
+        made += 0.4 if 0 < second <= 20 else 0.0
+        told = replace(CAMERA, cpu_s=0.05 * second + made, evidence_cpu_s=made)
+        share = 0.05 + (0.4 if 0 < second <= 20 else 0.0)
+        books.note(WorkerStatus("host:1", alive=True, cpu_share=share, cameras=(told,)), float(second))
+        last = books.demand("one", 5.0, 1.0)
+    assert last.per_frame == pytest.approx(0.0)
+    assert 0.06 < last.fixed < 0.08
+
+
+def test_evidence_that_goes_on_counts_in_full_after_minutes():
+    books = Books()
+    for second in range(1800):
+        told = replace(CAMERA, cpu_s=0.15 * second, evidence_cpu_s=0.1 * second)
+        books.note(WorkerStatus("host:1", alive=True, cpu_share=0.15, cameras=(told,)), float(second))
+    assert books.demand("one", 5.0, 1.0).fixed == pytest.approx(0.15, abs=0.001)
+
+
 def test_a_camera_not_measured_yet_counts_as_the_median_of_similar_ones():
     books = Books()
     small = [replace(CAMERA, camera_id=f"s{n}", size_px=(640, 360)) for n in range(3)]
