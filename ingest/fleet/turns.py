@@ -9,9 +9,9 @@ import threading
 
 log = logging.getLogger(__name__)
 
-NICE = 5
-"""Priority of threads that make evidence: beside a thread that looks they get a quarter of a core. Weaker
-still, a clip would not be made in time where cameras leave little."""
+NICE = int(os.environ.get("KERBWATCH_EVIDENCE_NICE", "3"))
+"""Priority of threads that make evidence: beside one that looks they get a third of a core. Weaker still, a
+clip would not be made in time where cameras leave little."""
 
 
 class Turns(threading.Semaphore):
