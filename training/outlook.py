@@ -20,7 +20,7 @@ WANTED = {
 """AP50 on the val lists that a version is to reach; the only place that says so."""
 SHOWN = (*WANTED, "person", "car")
 POINTS_MIN = 4
-"""Epochs that a slope is fitted to at the least; of a longer run it is the later half."""
+"""Epochs that a slope is fitted to at the least; the last epochs of a longer run are its later half."""
 RISE_MIN = 0.01
 """AP50 per doubling of the pictures seen; a slope that is not above it counts as none."""
 DOUBLINGS_MAX = 10
@@ -29,14 +29,18 @@ DOUBLINGS_MAX = 10
 
 @dataclass(frozen=True, slots=True)
 class Rise:
-    """A straight line through the last epochs.
+    """How fast a class still gains: the slower of its last epochs and of all of them.
+
+    A stage begins with a dip, and climbing out of it is no rise; what the first epochs gained is none either.
 
     Args:
         per_doubling: AP50 gained whenever the pictures seen double.
-        epochs: points that it was fitted to.
+        last: how many the last epochs are.
+        epochs: how many there are.
     """
 
     per_doubling: float
+    last: int
     epochs: int
 
 
@@ -44,21 +48,25 @@ def rise_of(points: Sequence[tuple[int, float]]) -> Rise | None:
     """Fit AP50 against log2 of the pictures seen by least squares; None for fewer than POINTS_MIN points.
 
     Args:
-        points: (pictures seen, AP50), in any order, no number of pictures twice. The later half is fitted,
-            POINTS_MIN points at the least.
+        points: (pictures seen, AP50), in any order, no number of pictures twice. The last epochs are the
+            later half, POINTS_MIN points at the least.
 
     >>> rise_of([(100, 0.1), (200, 0.2), (400, 0.3), (800, 0.4)])
-    Rise(per_doubling=0.1, epochs=4)
+    Rise(per_doubling=0.1, last=4, epochs=4)
     >>> rise_of([(100, 0.1), (200, 0.2), (400, 0.3)])
     """
     if len(points) < POINTS_MIN:
         return None
-    last = sorted(points)[-max(POINTS_MIN, math.ceil(len(points) / 2)) :]
-    across, up = [math.log2(seen) for seen, _ in last], [ap50 for _, ap50 in last]
-    middle, height = math.fsum(across) / len(last), math.fsum(up) / len(last)
+    ordered = sorted(points)
+    last = ordered[-max(POINTS_MIN, math.ceil(len(points) / 2)) :]
+    return Rise(round(min(_slope(last), _slope(ordered)), 6), len(last), len(points))
+
+
+def _slope(points: Sequence[tuple[int, float]]) -> float:
+    across, up = [math.log2(seen) for seen, _ in points], [ap50 for _, ap50 in points]
+    middle, height = math.fsum(across) / len(points), math.fsum(up) / len(points)
     spread = math.fsum((x - middle) ** 2 for x in across)
-    slope = math.fsum((x - middle) * (y - height) for x, y in zip(across, up, strict=True)) / spread
-    return Rise(round(slope, 6), len(last))
+    return math.fsum((x - middle) * (y - height) for x, y in zip(across, up, strict=True)) / spread
 
 
 def outlook(name: str, now: float, points: Sequence[tuple[int, float]]) -> str:
@@ -87,9 +95,9 @@ def outlook(name: str, now: float, points: Sequence[tuple[int, float]]) -> str:
     seen = max(seen for seen, _ in points) * 2.0 ** min(doublings, DOUBLINGS_MAX)
     about = "about" if doublings <= DOUBLINGS_MAX else "far more than"
     return (
-        f"{said}; over the last {rise.epochs} epochs it rose by {rise.per_doubling:.3f} per doubling of the "
-        f"pictures seen, and at that slope {doublings:.1f} more doublings would do it, {about} "
-        f"{float(f'{seen:.2g}'):,.0f} pictures seen (an extrapolation, not a measurement)."
+        f"{said} and rises by {rise.per_doubling:.3f} per doubling of the pictures seen (the slower of its "
+        f"last {rise.last} epochs and of all {rise.epochs}); at that slope {doublings:.1f} more doublings would "
+        f"do it, {about} {float(f'{seen:.2g}'):,.0f} pictures seen (an extrapolation, not a measurement)."
     )
 
 
