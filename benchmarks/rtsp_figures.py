@@ -33,9 +33,9 @@ def percentiles(values: Sequence[float], of: Sequence[float] = (50, 95, 100)) ->
     return [round(float(v), 3) for v in np.percentile(values, of)] if len(values) else None
 
 
-def ages(first: Table, last: Table) -> dict[str, int]:
-    """Give how many frames were analysed between two looks at a camera, by class of age."""
-    grown_by = {end: n - first["ages"].get(end, 0) for end, n in last["ages"].items()}
+def ages(first: Table, last: Table, what: str = "ages") -> dict[str, int]:
+    """Give how many frames were analysed between two looks at a camera, by class of age, or of "lags"."""
+    grown_by = {end: n - first[what].get(end, 0) for end, n in last[what].items()}
     return {end: n for end, n in grown_by.items() if n > 0}
 
 
@@ -69,13 +69,14 @@ class Held:
     """How one camera did.
 
     Args:
-        camera: its id. holds: see `held`. ages: of its analysed frames, by class. lost: share of due frames
-            lost. counts: see `grown`. states: all that it was in.
+        camera: its id. holds: see `held`. ages, lags: of its analysed frames, by class. lost: share of due
+            frames lost. counts: see `grown`. states: all that it was in.
     """
 
     camera: str
     holds: bool
     ages: dict[str, int]
+    lags: dict[str, int]
     lost: float
     counts: dict[str, int]
     states: tuple[str, ...]
@@ -91,14 +92,25 @@ def held(looks: Sequence[Mapping[str, Table]], camera: str, seconds: float, came
     rows = [look[camera] for look in looks if camera in look]
     if len(rows) < 2 or len(rows) < len(looks):
         states = tuple(sorted({row["state"] for row in rows}))
-        return Held(camera, holds=False, ages={}, lost=1.0, counts={}, states=states)
+        return Held(camera, holds=False, ages={}, lags={}, lost=1.0, counts={}, states=states)
     counts = grown(rows[0], rows[-1])
     lost = sum(counts.get(reason, 0) for reason in LOST_REASONS)
     share = lost / max(1, lost + counts["analysed"] + counts.get("still", 0))
     states = tuple(sorted({row["state"] for row in rows}))
     came = counts["frames_in"] >= 0.95 * seconds * camera_fps
     ok = states == ("running",) and came and share <= LOST_MAX
-    return Held(camera, ok, ages(rows[0], rows[-1]), round(share, 4), counts, states)
+    return Held(
+        camera, ok, ages(rows[0], rows[-1]), ages(rows[0], rows[-1], "lags"), round(share, 4), counts, states
+    )
+
+
+def keep_up(rows: Sequence[Held]) -> bool:
+    """Say whether every camera holds and 95 % of all analyses were at most AGE_MAX_S behind the camera.
+
+    This is what more cameras change; ages of frames that were looked back on are old with one camera, too.
+    """
+    share = in_time(summed(row.lags for row in rows))
+    return all(row.holds for row in rows) and share is not None and share >= 0.95
 
 
 def all_hold(rows: Sequence[Held]) -> bool:

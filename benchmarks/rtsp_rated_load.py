@@ -1,7 +1,7 @@
 """Paced cameras over RTSP by the real `kerbwatch serve`: how many hold, what three sick ones do to others.
 
 python benchmarks/rtsp_rated_load.py [--cameras 40] [--seconds 60] [--no-faults]   rated load, then faults
-python benchmarks/rtsp_rated_load.py --search [--quick]     the most cameras that hold: doubled, then halved
+python benchmarks/rtsp_rated_load.py --search [--quick]   the most cameras that keep up: doubled, then halved
 python benchmarks/rtsp_rated_load.py --substream [...]      640x360 analysed, main streams for evidence only
 python benchmarks/rtsp_rated_load.py --faults               faults alone: see benchmarks/rtsp_faults.py
 
@@ -10,9 +10,12 @@ after the other), at 5 analysed frames a second when active. Counting begins whe
 what stood there already. A camera holds if it was always running, all its pictures came and at most 1 % of
 the frames that were due were lost. A rate holds if every camera does and 95 % of all analysed frames were at
 most 1 s old: from when the picture came (by the stream's own clock, so what waited in the kernel counts) to
-the end of its analysis. What is decoded looking back is up to a group of pictures (2 s) old by design; what
-that alone makes is seen with few cameras (`--cameras 2`). Each event of the clips must become a case; its
-delay runs from the end of the dwell (by the clip) to the first answer of GET /v1/cases with it.
+the end of its analysis. What is decoded looking back is up to a group of pictures (2 s) old by design, with
+one camera as with forty; so a search goes by the lag: how old the newest picture taken was when an analysis
+ended, which must be 1 s at most for 95 %. Ages are told beside it and decide what is "met".
+
+Each event of the clips must become a case; its delay runs from the end of the dwell (by the clip)
+to the first answer of GET /v1/cases with it.
 
 The RTSP server (it sends coded packets again and encodes nothing) and this program run on the same cores;
 what they take is given. About 2 minutes for a rate, 3 for faults, 10 for a search (--quick: a count of 30 s,
@@ -43,6 +46,7 @@ from benchmarks.rtsp_figures import (
     dues,
     held,
     in_time,
+    keep_up,
     largest,
     percentiles,
     summed,
@@ -146,16 +150,18 @@ def search(args: argparse.Namespace, one: Clip, small: Clip | None) -> dict[str,
             tried.append(rated_load(args, one, small, count))
         except Failure as failure:
             print(f"{count} cameras: {failure}", flush=True)
-            tried.append({"cameras": count, "holds": False, "failure": str(failure)})
-        return bool(tried[-1]["holds"])
+            tried.append({"cameras": count, "keeps_up": False, "holds": False, "failure": str(failure)})
+        return bool(tried[-1]["keeps_up"])
 
     found = largest(holds, args.first, args.most, STEP)
     wanted = RATED["substream" if small else "main"]
+    at_most = next((row for row in tried if row["cameras"] == found), None)
+    in_age = at_most is not None and at_most["holds"]
     print(
-        f"the most cameras that hold: {found} on {usable_cores()} cores; wanted {wanted} on 2: "
-        f"{'met' if found >= wanted else 'NOT MET'}"
+        f"the most cameras that keep up: {found} on {usable_cores()} cores, ages of their frames: "
+        f"{_met(in_age)}; wanted {wanted} on 2: {_met(in_age and found >= wanted)}"
     )
-    return {"most": found, "step": STEP, "tried": tried}
+    return {"most": found, "in_age": in_age, "step": STEP, "tried": tried}
 
 
 def rated_load(args: argparse.Namespace, one: Clip, small: Clip | None, cameras: int) -> dict[str, Any]:
@@ -265,11 +271,13 @@ def rated_figures(
     ]
     late, missing, twice = delays(due, list(watch.cases.values()), watch.seen_at)
     counts, aged = summed(row.counts for row in rows), summed(row.ages for row in rows)
+    lagged = summed(row.lags for row in rows)
     worst = [row.age_p95_s for row in rows if row.age_p95_s is not None]
     stages = summed(_stages(looks, name) for name in names)
     return {
         "cameras": len(names),
         "holds": all_hold(rows),
+        "keeps_up": keep_up(rows),
         "holding": sum(row.holds for row in rows),
         "states": dict(Counter(state for row in rows for state in row.states)),
         "not_holding": [row.__dict__ for row in rows if not row.holds][:5],
@@ -277,6 +285,8 @@ def rated_figures(
         "age_s": [quantile(aged, share) for share in (0.5, 0.95, 0.99)],
         "ages": aged,
         "share_in_time": in_time(aged),
+        "lag_s": [quantile(lagged, share) for share in (0.5, 0.95, 0.99)],
+        "lags": lagged,
         "camera_age_p95_worst_s": max(worst, default=None),
         "counts": counts,
         "lost": round(sum(row.lost for row in rows) / len(rows), 4),
@@ -304,7 +314,8 @@ def show_rated(said: Mapping[str, Any]) -> None:
     share, events, missing = said["share_in_time"], said["event_to_case_s"], said["events_missing_n"]
     print(
         f"{said['cameras']} {'substreams' if said['substream'] else 'cameras'} for {said['seconds']:.0f} s: "
-        f"{said['holding']} hold, {said['lost']:.2%} of due frames lost: {_met(said['holds'])}"
+        f"{said['holding']} hold, {said['lost']:.2%} of due frames lost; behind the camera when a frame was "
+        f"analysed, p50 p95 p99: {said['lag_s']} s: keeps up: {'yes' if said['keeps_up'] else 'NO'}"
     )
     print(
         f"  age of an analysed frame, p50 p95 p99: {said['age_s']} s, "

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Mapping
 from itertools import pairwise
 
-from ingest.pipeline import Pipeline
+from ingest.pipeline import Pipeline, Summary
+from ingest.sources import Source, SourceStatus
 from ingest.types import Frame
 
 BOUNDS_S = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
@@ -20,22 +21,34 @@ class AgedPipeline(Pipeline):
 
     The age runs from the picture's own time (`ingest.sources.clock.LiveClock`: when it would have come had
     nothing held it up), so that what waited in the network or in the kernel counts as well. A picture that
-    was looked back on is as old as that makes it.
+    was looked back on is as old as that makes it, whatever the load. How far the analysis is behind the
+    camera is the lag: the same of the newest picture that had been taken by then.
 
     Attributes:
         ages: class of age (see `class_of`) to number of pictures.
+        lags: the same of lags.
     """
 
     def __post_init__(self) -> None:
         """Begin to count."""
         Pipeline.__post_init__(self)
         self.ages: Counter[str] = Counter()
+        self.lags: Counter[str] = Counter()
+        self._status: SourceStatus | None = None
+
+    def run(self, source: Source) -> Summary:
+        """As `Pipeline.run`."""
+        self._status = source.status
+        return Pipeline.run(self, source)
 
     def analyse(self, frame: Frame) -> None:
         """As `Pipeline.analyse`."""
         Pipeline.analyse(self, frame)
         if self.live:
-            self.ages[class_of(time.time() - frame.at.timestamp())] += 1
+            now = time.time()
+            self.ages[class_of(now - frame.at.timestamp())] += 1
+            if self._status is not None and self._status.taken_at_s is not None:
+                self.lags[class_of(now - self._status.taken_at_s)] += 1
 
 
 def class_of(age_s: float) -> str:

@@ -51,6 +51,7 @@ class CameraStatus:
         queue_age_s: how long the frame now in analysis had waited since it came.
         ages: analysed frames by how old they were when their analysis ended: upper end of the class in
             seconds ("inf" for the last) to number; see `ingest.fleet.ages`.
+        lags: the same by how far the analysis was behind the camera; below the age where it looks back.
         last_frame_at: capture time of the last frame analysed.
         last_frame_age_s: time since a frame last came, seconds; None before the first.
         clock_error_s: the camera's own clock against ours, where it says its time; None where it does not.
@@ -76,6 +77,7 @@ class CameraStatus:
     reconnects: int = 0
     queue_age_s: float = 0.0
     ages: Mapping[str, int] = field(default_factory=dict)
+    lags: Mapping[str, int] = field(default_factory=dict)
     last_frame_at: datetime | None = None
     last_frame_age_s: float | None = None
     clock_error_s: float | None = None

@@ -22,6 +22,7 @@ class Tally:
     stage_s: Counter[str] = field(default_factory=Counter)
     stage_n: Counter[str] = field(default_factory=Counter)
     ages: Counter[str] = field(default_factory=Counter)
+    lags: Counter[str] = field(default_factory=Counter)
 
     def plus(self, other: Tally) -> Tally:
         """Give the sum of two."""
@@ -34,6 +35,7 @@ class Tally:
             _sum(self.stage_s, other.stage_s),
             _sum(self.stage_n, other.stage_n),
             _sum(self.ages, other.ages),
+            _sum(self.lags, other.lags),
         )
 
 

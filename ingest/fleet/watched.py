@@ -225,6 +225,7 @@ class WatchedCamera:
             stage_s=Counter({stage: s for clock in clocks for stage, s in clock.seconds().items()}),
             stage_n=Counter({stage: n for clock in clocks for stage, n in clock.counts().items()}),
             ages=self._pipeline.ages.copy(),
+            lags=self._pipeline.lags.copy(),
         )
 
     # -- how it is doing; called from another thread --
@@ -284,6 +285,7 @@ class WatchedCamera:
             stage_s=dict(tally.stage_s),
             stage_n=dict(tally.stage_n),
             ages=dict(tally.ages),
+            lags=dict(tally.lags),
             events=dict(tally.events),
             codec=source.status.codec if source else "",
             size_px=source.status.size_px if source else None,

@@ -45,6 +45,8 @@ class SourceStatus:
         last_frame_at: time of the last frame handed over, aware UTC.
         last_frame_s: when a picture was last received, by the monotonic clock; None before the first.
         queue_age_s: how long the frame handed over last had waited since its packet came.
+        taken_at_s: time of the coded picture that was taken last, seconds since the epoch: what is analysed
+            now is that one or lies before it. None: no live source, or none yet.
         clock_error_s: the camera's own clock against ours, where it says its time; None where it does not.
         connected: a live source has a connection now.
         resting: only key frames are decoded, because nothing changes.
@@ -61,6 +63,7 @@ class SourceStatus:
     last_frame_at: datetime | None = None
     last_frame_s: float | None = None
     queue_age_s: float = 0.0
+    taken_at_s: float | None = None
     clock_error_s: float | None = None
     connected: bool = False
     resting: bool = False

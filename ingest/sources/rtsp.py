@@ -135,6 +135,7 @@ class RtspSource(SourceBase):
         self._thin = False
 
     def _frames_of(self, coded: Coded, decoding: Decoding) -> Iterator[Frame]:
+        self.status.taken_at_s = coded.seconds
         self._keep_up(coded, decoding)
         for shown in decoding.take(coded):
             yield self._frame(shown)

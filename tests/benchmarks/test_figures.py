@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -30,6 +31,7 @@ from benchmarks.rtsp_figures import (
     dues,
     grown,
     held,
+    keep_up,
     largest,
     summed,
 )
@@ -53,6 +55,7 @@ def look(at_s, *, analysed, age="0.1", state="running", dropped=None, name="a"):
             "analysed": analysed,
             "frames_in": int(25 * at_s),
             "ages": {age: analysed},
+            "lags": {age: analysed},
             "state": state,
             "dropped": dropped or {},
             "last_frame_at": (START + timedelta(seconds=at_s)).isoformat(),
@@ -97,13 +100,18 @@ def test_a_camera_does_not_hold(told):
 
 @pytest.mark.parametrize(("old", "holds"), [(4, True), (6, False)])
 def test_a_rate_holds_while_95_percent_are_in_time(old, holds):
-    rows = [Held(str(n), True, {"0.5": 100 - old, "2": old}, 0.0, {}, ("running",)) for n in range(3)]
+    told, good = {"0.5": 100 - old, "2": old}, {"0.5": 100}
+    rows = [Held(str(n), True, told, good, 0.0, {}, ("running",)) for n in range(3)]
     assert all_hold(rows) == holds
-    assert not all_hold([*rows, Held("lost", False, {"0.5": 100}, 0.2, {}, ("running",))])
+    assert keep_up(rows)
+    assert keep_up([replace(row, ages=good, lags=told) for row in rows]) == holds
+    lost = Held("lost", False, good, good, 0.2, {}, ("running",))
+    assert not all_hold([*rows, lost])
+    assert not keep_up([*rows, lost])
 
 
 def test_a_rate_without_analysed_frames_does_not_hold():
-    assert not all_hold([Held("a", True, {}, 0.0, {}, ("running",))])
+    assert not all_hold([Held("a", True, {}, {}, 0.0, {}, ("running",))])
 
 
 @pytest.mark.parametrize("answer", range(20))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import pytest
 
 from ingest.fleet.ages import BOUNDS_S, AgedPipeline, class_of, quantile, share_within
 from ingest.pipeline import Pipeline
+from ingest.sources import SourceStatus
 from ingest.types import Frame
 
 
@@ -42,7 +44,11 @@ def test_the_age_of_a_live_picture_runs_to_the_end_of_its_analysis(
     monkeypatch.setattr(Pipeline, "__post_init__", lambda _: None)
     monkeypatch.setattr(Pipeline, "analyse", lambda *_: time.sleep(0.06))
     pipeline = AgedPipeline(SimpleNamespace(), live=live)  # type: ignore[arg-type]
+    taken = (datetime.now(UTC) - timedelta(seconds=0.3)).timestamp()
+    pipeline.ages, pipeline.lags, pipeline._status = Counter(), Counter(), SourceStatus(taken_at_s=taken)
     at = datetime.now(UTC) - timedelta(seconds=2.0)
     pipeline.analyse(Frame("a", 0, at, np.zeros((2, 2, 3), np.uint8)))
     assert sum(pipeline.ages.values()) == int(live)
     assert not live or share_within(pipeline.ages, 2.0) == 0.0
+    assert not live or share_within(pipeline.lags, 0.3) == 0.0
+    assert sum(pipeline.lags.values()) == int(live)
