@@ -238,7 +238,7 @@ def test_no_frame_keeps_its_whole_picture_for_evidence(street: Path) -> None:
 
 
 @pytest.mark.rtsp
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 @pytest.mark.xdist_group("rtsp")
 @pytest.mark.skipif(bool(MISSING), reason=MISSING)
 def test_sealed_clip_of_a_live_camera_is_what_it_sent(tmp_path: Path) -> None:
@@ -259,8 +259,8 @@ def test_sealed_clip_of_a_live_camera_is_what_it_sent(tmp_path: Path) -> None:
         pieces = run.pieces(1.0)
     with av.open(io.BytesIO(pieces["clip", True].data)) as container:
         shown = [one.to_ndarray(format="gray") for one in container.decode(video=0)]
-    assert len(shown) >= 80
+    assert len(shown) >= 25
     assert all(image.tobytes() in sent for image in shown)
     assert isinstance(run.frames[-1].picture, DecodedPicture)
     assert np.array_equal(shown[-1], run.frames[-1].picture._picture.to_ndarray(format="gray"))
-    assert len(pictures(pieces["clip", False])) >= 10
+    assert len(pictures(pieces["clip", False])) >= 2
