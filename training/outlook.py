@@ -96,8 +96,8 @@ def outlook(name: str, now: float, points: Sequence[tuple[int, float]]) -> str:
     about = "about" if doublings <= DOUBLINGS_MAX else "far more than"
     return (
         f"{said} and rises by {rise.per_doubling:.3f} per doubling of the pictures seen (the slower of its "
-        f"last {rise.last} epochs and of all {rise.epochs}); at that slope {doublings:.1f} more doublings would "
-        f"do it, {about} {float(f'{seen:.2g}'):,.0f} pictures seen (an extrapolation, not a measurement)."
+        f"last {rise.last} epochs and of all {rise.epochs}); at that slope {doublings:.1f} more doublings "
+        f"would do it, {about} {float(f'{seen:.2g}'):,.0f} pictures seen (an extrapolation, not a measurement)."
     )
 
 
