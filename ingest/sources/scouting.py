@@ -21,7 +21,7 @@ from ingest.sources.decoding import EARLY_S, Decoding, Shown
 from ingest.sources.lookback import Do, Mode
 from ingest.sources.packets import Codec, Coded
 from ingest.sources.picture import DecodedPicture
-from ingest.sources.signs import Looked, Signs, Thing, corners, signs_between, stands
+from ingest.sources.signs import Looked, Signs, Thing, corners, same_place, signs_between, stands
 from ingest.types import XYXY
 
 CHECK_S = 0.4
@@ -147,8 +147,19 @@ class Scouting(Decoding):
     def _resolve(self, waiting: _Waiting, more: Sequence[Coded]) -> Iterator[Shown]:
         """See whether what came stands, and go on with the key frame in which it came."""
         self._awaited = None
-        moving = self._moving(waiting, [*self.look.kept[1:], *more])
+        shown = self._moment_later(waiting.shown.coded, [*self.look.kept[1:], *more])
+        if shown is None:
+            yield from self._conclude(waiting, ())
+            return
+        thumbnail = shrunk(shown.picture.luma())
+        shown, later = self._looked(shown, thumbnail)
+        came = waiting.signs.came
+        moving = [thing for thing in came if not stands(thing, waiting.now, later)]
         yield from self._conclude(waiting, moving)
+        if len(moving) < len(came) and self._before is not None:
+            standing = self._before.standing
+            things = [replace(one, moving=not same_place(one, standing, later.wh)) for one in later.things]
+            yield from self._hand_over(shown, later.but(things=things))
 
     def _conclude(self, waiting: _Waiting, moving: Sequence[Thing]) -> Iterator[Shown]:
         """Look back if something came to rest or left, and give the key frame."""
@@ -158,15 +169,18 @@ class Scouting(Decoding):
         came = [thing.xyxy for thing in waiting.signs.came if thing not in moving]
         if not self.hurry:
             yield from self._back(waiting, [*waiting.signs.left, *came])
-        shown = replace(waiting.shown, passing=tuple(thing.xyxy for thing in self._before.passing))
+        yield from self._hand_over(waiting.shown, self._before)
+
+    def _hand_over(self, shown: Shown, looked: Looked) -> Iterator[Shown]:
+        """Give a picture that was looked at, if it is its turn."""
         given = self._take_slot(shown.coded)
         self._count_passed(self.hurry or "still", shown.coded, given=given)
         if given:
-            yield from self._give(shown, now.thumbnail)
+            passing = tuple(thing.xyxy for thing in looked.passing)
+            yield from self._give(replace(shown, passing=passing), looked.thumbnail)
 
-    def _moving(self, waiting: _Waiting, since: Sequence[Coded]) -> list[Thing]:
-        """Give which of the things that came have moved on a moment later."""
-        key = waiting.shown.coded
+    def _moment_later(self, key: Coded, since: Sequence[Coded]) -> Shown | None:
+        """Give the last picture of those since a key frame; None: there is none yet."""
         if self._context is None:  # it had to be emptied for the key frame to come out
             self._inside[key.pts] = key
             self._run(key)
@@ -175,13 +189,9 @@ class Scouting(Decoding):
             self._inside[coded.pts] = coded
             for picture in self._run(coded):
                 own = self._inside.pop(picture.pts, None) if picture.pts is not None else None
-                last = picture if own is not None and own.seconds > key.seconds else last
+                last = (own, picture) if own is not None and own.seconds > key.seconds else last
         self._restart()
-        if last is None:
-            return []
-        shown = DecodedPicture(last)
-        later = Looked(shown.wh, shrunk(shown.luma()), self._scout.things(self._scout.look(shown), shown.wh))
-        return [thing for thing in waiting.signs.came if not stands(thing, waiting.now, later)]
+        return None if last is None else Shown(last[0], DecodedPicture(last[1]))
 
     # -- back --
 
