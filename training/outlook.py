@@ -97,7 +97,8 @@ def outlook(name: str, now: float, points: Sequence[tuple[int, float]]) -> str:
     return (
         f"{said} and rises by {rise.per_doubling:.3f} per doubling of the pictures seen (the slower of its "
         f"last {rise.last} epochs and of all {rise.epochs}); at that slope {doublings:.1f} more doublings "
-        f"would do it, {about} {float(f'{seen:.2g}'):,.0f} pictures seen (an extrapolation, not a measurement)."
+        f"would do it, {about} {float(f'{seen:.2g}'):,.0f} pictures seen "
+        "(an extrapolation, not a measurement)."
     )
 
 
