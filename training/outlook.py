@@ -93,12 +93,14 @@ def outlook(name: str, now: float, points: Sequence[tuple[int, float]]) -> str:
         return f"{said} and does not rise any more with epochs: it needs other data."
     doublings = (wanted - now) / rise.per_doubling
     seen = max(seen for seen, _ in points) * 2.0 ** min(doublings, DOUBLINGS_MAX)
+    over = f"the slower of its last {rise.last} epochs and of all {rise.epochs}"
+    if rise.last == rise.epochs:
+        over = f"over all {rise.epochs} epochs"
     about = "about" if doublings <= DOUBLINGS_MAX else "far more than"
     return (
-        f"{said} and rises by {rise.per_doubling:.3f} per doubling of the pictures seen (the slower of its "
-        f"last {rise.last} epochs and of all {rise.epochs}); at that slope {doublings:.1f} more doublings "
-        f"would do it, {about} {float(f'{seen:.2g}'):,.0f} pictures seen "
-        "(an extrapolation, not a measurement)."
+        f"{said} and rises by {rise.per_doubling:.3f} per doubling of the pictures seen ({over}); "
+        f"at that slope {doublings:.1f} more doublings would do it, "
+        f"{about} {float(f'{seen:.2g}'):,.0f} pictures seen (an extrapolation, not a measurement)."
     )
 
 

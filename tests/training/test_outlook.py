@@ -49,12 +49,18 @@ def rising(per_doubling: float) -> list[tuple[int, float]]:
 def test_a_slope_gives_doublings_and_pictures() -> None:
     said = outlook.outlook("litter", 0.45, rising(0.05))
     assert said.startswith("litter has 0.450 of the 0.55 wanted and rises by 0.050 per doubling of the")
+    assert "(over all 4 epochs)" in said
     assert "2.0 more doublings would do it, about 32,000 pictures seen (an extrapolation, not" in said
 
 
 def test_absurdly_many_pictures_are_not_stated_as_a_number_to_reach() -> None:
     said = outlook.outlook("flying_wire", 0.3, rising(0.02))
     assert "25.0 more doublings would do it, far more than 8,200,000 pictures seen" in said
+
+
+def test_a_longer_run_says_which_epochs_its_slope_is_of() -> None:
+    points = [(1000 * 2**number, 0.1 + 0.05 * number) for number in range(6)]
+    assert "(the slower of its last 4 epochs and of all 6)" in outlook.outlook("litter", 0.35, points)
 
 
 @pytest.mark.parametrize("slope", [-0.03, 0.0, 0.01])
