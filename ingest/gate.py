@@ -17,7 +17,8 @@ How each gate could lose an event:
   where they say that something came to rest or left (`ingest.sources.signs`). Lost as with `follow`; besides,
   what moves is seen in key frames alone: for rules that ask for more than standing, take `follow`. Of a thing
   whose coming changes too few pixels the start is late by up to the distance of two key frames, as is when
-  somebody began to stand by a tricycle. Pictures looked back on are that old when they are analysed.
+  somebody began to stand by a tricycle. Pictures looked back on are that old when they are analysed; when a
+  dwell is reached, live cameras are looked at there and then.
 """
 
 from __future__ import annotations

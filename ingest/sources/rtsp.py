@@ -129,7 +129,7 @@ class RtspSource(SourceBase):
         gap_s = min(GAP_MAX_S, self._settings.dwell_min_s) if codec.name in LOOKED_BACK else 0.0
         rate, status, watch = self._rate, self.status, self._watch
         if self._scout is not None and watch is not None and self._settings.decode == "lookback":
-            self._decoding = Scouting(self._scout, codec, rate, status, watch, gap_max_s=gap_s)
+            self._decoding = Scouting(self._scout, codec, rate, status, watch, gap_max_s=gap_s, prompt=True)
         else:
             self._decoding = Decoding(codec, rate, status, watch, gap_max_s=gap_s)
         self._thin = False

@@ -57,6 +57,8 @@ class Scouting(Decoding):
     Args:
         scout: looks at key frames.
         codec, rate, status, watch, gap_max_s: see `Decoding`.
+        prompt: somebody waits for what is found: where a dwell is reached between two key frames, it is
+            decoded as far as to there at once.
     """
 
     def __init__(
@@ -68,16 +70,17 @@ class Scouting(Decoding):
         watch: ChangeWatch,
         *,
         gap_max_s: float,
+        prompt: bool = False,
     ) -> None:
         super().__init__(codec, rate, status, watch, gap_max_s=gap_max_s)
-        self._scout = scout
+        self._scout, self._prompt = scout, prompt
         self._before: Looked | None = None
         self._awaited: _Waiting | None = None
 
     @property
     def resting(self) -> bool:
         """Whether only key frames matter now."""
-        return super().resting and self._awaited is None
+        return super().resting and self._awaited is None and not self._due_now
 
     def take(self, coded: Coded) -> Iterator[Shown]:
         """Take the next coded picture; give what is worth the detector now, with what was seen in it."""
@@ -86,6 +89,8 @@ class Scouting(Decoding):
             yield from self._resolve(awaited, () if coded.key else (coded,))
         if not coded.key or self.look.mode is Mode.THIN:
             yield from super().take(coded)
+            if self._due_now and coded.seconds >= self.due_s and self._rate.awaits(coded.seconds):
+                yield from self._at_once(tuple(self.look.kept))
             return
         self._learn(coded)
         yield from self._take_key(coded)
@@ -105,6 +110,23 @@ class Scouting(Decoding):
         """Decode key frames only until `pass_over`."""
         super().thin()
         self._before = self._awaited = None
+
+    @property
+    def _due_now(self) -> bool:
+        """Say whether a dwell may be reached before the next key frame."""
+        waits = self._prompt and self._awaited is None and not self.hurry and self.look.mode is Mode.LOOK
+        return waits and self.due_s - self._key_s < max(self._gap_s, EARLY_S)
+
+    def _at_once(self, kept: Sequence[Coded]) -> Iterator[Shown]:
+        """Decode from the last key frame to the newest picture, and look at that."""
+        if self._before is None or not kept[-1].fresh:
+            return
+        self._restart()
+        shown = self._moment_later(kept[0], kept[1:])
+        if shown is None or shown.coded.seconds < self.due_s:
+            return
+        shown, now = self._looked(shown, shrunk(shown.picture.luma()))
+        yield from self._hand_over(shown, _followed(now, self._before))
 
     # -- key frames --
 
@@ -157,9 +179,7 @@ class Scouting(Decoding):
         moving = [thing for thing in came if not stands(thing, waiting.now, later)]
         yield from self._conclude(waiting, moving)
         if len(moving) < len(came) and self._before is not None:
-            standing = self._before.standing
-            things = [replace(one, moving=not same_place(one, standing, later.wh)) for one in later.things]
-            yield from self._hand_over(shown, later.but(things=things))
+            yield from self._hand_over(shown, _followed(later, self._before))
 
     def _conclude(self, waiting: _Waiting, moving: Sequence[Thing]) -> Iterator[Shown]:
         """Look back if something came to rest or left, and give the key frame."""
@@ -242,6 +262,12 @@ class Scouting(Decoding):
         wh = shown.picture.wh
         others = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in seen.xyxy)
         return replace(shown, seen=seen), Looked(wh, thumbnail, self._scout.things(seen, wh), others)
+
+
+def _followed(now: Looked, before: Looked) -> Looked:
+    """Give a picture after a key frame, in which all but what stood in that one passes."""
+    things = [replace(one, moving=not same_place(one, before.standing, now.wh)) for one in now.things]
+    return now.but(things=things)
 
 
 def _pixels(xyxy: XYXY, wh: tuple[int, int]) -> int:

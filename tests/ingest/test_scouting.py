@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -125,10 +125,10 @@ def coded(number: int, keys: frozenset[int]) -> Coded:
     return Coded(packet, number, number / FPS, number in keys, 1000, number)
 
 
-def scouting(street: Street) -> tuple[Scouting, SourceStatus]:
-    status, codec = SourceStatus(), street
-    fake: Any = codec
-    return Scouting(fake, fake, Rate(5.0), status, ChangeWatch(), gap_max_s=3.0), status
+def scouting(street: Street, *, prompt: bool = False) -> tuple[Scouting, SourceStatus]:
+    status, fake = SourceStatus(), cast("Any", street)
+    watch = ChangeWatch()
+    return Scouting(fake, fake, Rate(5.0), status, watch, gap_max_s=3.0, prompt=prompt), status
 
 
 def shown(street: Street, frames: int, decoding: Scouting) -> Iterator[Shown]:
@@ -175,9 +175,9 @@ def cars() -> st.SearchStrategy[list[Car]]:
     return lanes.map(lambda several: [car for one in several for car in one])
 
 
-@given(cars=cars(), gap=st.integers(15, 60), uneven=st.integers(0, 12))
+@given(cars=cars(), gap=st.integers(15, 60), uneven=st.integers(0, 12), prompt=st.booleans())
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
-def test_events_are_those_of_every_frame(cars: list[Car], gap: int, uneven: int) -> None:
+def test_events_are_those_of_every_frame(cars: list[Car], gap: int, uneven: int, *, prompt: bool) -> None:
     frames = 20 * FPS
     places, at = [], 0
     while at < frames:
@@ -188,7 +188,7 @@ def test_events_are_those_of_every_frame(cars: list[Car], gap: int, uneven: int)
     wanted, found = Judge(), Judge()
     for number in range(0, frames, 5):
         wanted.take(number, street.seen(number))
-    decoding, status = scouting(street)
+    decoding, status = scouting(street, prompt=prompt)
     last = -1
     for one in shown(street, frames, decoding):
         number = one.coded.number
@@ -198,8 +198,8 @@ def test_events_are_those_of_every_frame(cars: list[Car], gap: int, uneven: int)
         decoding.due_s = found.due_s
     # a dwell that ends after the last key frame but one is not sure to be noticed
     until = STARTS + timedelta(seconds=(sorted(places)[-2]) / FPS - 0.5)
-    for one, others in ((wanted, found), (found, wanted)):
-        for event in one.confirmed:
+    for judge, others in ((wanted, found), (found, wanted)):
+        for event in judge.confirmed:
             if event.started_at + timedelta(seconds=DWELL_S + 2.5) < until:
                 assert any(same(event, other) for other in others.confirmed), event
     assert status.decoded <= frames + 20 * len(places)
@@ -229,6 +229,20 @@ def test_a_thing_that_stays_is_looked_back_on_to_where_it_stands() -> None:
     assert min(number for number in between if number >= 165) <= 170
     assert status.decoded < 160
     assert all(one.seen is not None for one in frames if one.coded.number in street.keys)
+
+
+@pytest.mark.parametrize("prompt", [False, True])
+def test_a_dwell_that_is_reached_between_key_frames_is_noticed_then_where_somebody_waits(
+    *, prompt: bool
+) -> None:
+    street = Street([Car(1, 150, 6.6, 99, 120, 20)], frozenset(range(0, 500, 50)))
+    decoding, _ = scouting(street, prompt=prompt)
+    judge = Judge()
+    for one in shown(street, 500, decoding):
+        judge.take(one.coded.number, one.seen or street.seen(one.coded.number), one.passing)
+        decoding.due_s = judge.due_s
+    observed_s = (judge.confirmed[0].observed_at - STARTS).total_seconds()
+    assert observed_s <= 6.8 + DWELL_S + 0.2 if prompt else observed_s == 12.0
 
 
 def test_in_a_hurry_key_frames_alone_are_looked_at_and_it_is_counted() -> None:
