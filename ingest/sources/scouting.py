@@ -154,7 +154,8 @@ class Scouting(Decoding):
             return
         shown = Shown(key, DecodedPicture(picture))
         thumbnail, changed = self._compare(shown.picture)
-        if not (changed or self._before is None or self._forced(key, max(EARLY_S, self._gap_s / 2))):
+        moved = self._before is None or bool(self._before.moving)  # it may have stopped since
+        if not (changed or moved or self._forced(key, max(EARLY_S, self._gap_s / 2))):
             self._count_passed("still", key, given=False)
             return
         shown, now = self._looked(shown, thumbnail)
