@@ -256,6 +256,7 @@ class Pipeline:
         parts = self.parts
         score_min = {**parts.detector.spec.score_min, **parts.camera.score_min}
         if frame.seen is not None:
+            parts.tracker.vacate(frame.vacated, frame.wh)
             seen = self._scout.staying(seen, frame)
         watched = without_ignored(seen, parts.camera.zones, frame.wh)
         tracks = parts.tracker.update(frame.index, frame.at, watched, score_min, frame.wh)

@@ -11,7 +11,7 @@ Source: Zhang et al., "ByteTrack: Multi-Object Tracking by Associating Every Det
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import takewhile
@@ -46,6 +46,7 @@ REST_HITS = 3  # ... in at least so many frames
 RECENT_MAX = 32  # boxes remembered of a thing; 1.6 s at 20 frames a second
 SMOOTHED = 5  # boxes whose median is where a thing at rest is now
 REST_SIZES = 0.12  # movement, in own sizes, that is still standing: half a metre for a car
+ABSENT_S, ABSENT_FRAMES = 5.0, 2  # who was not seen for longer and more often begins to stand anew
 VOTE_HALF_S = 5.0  # age at which a label's vote counts half
 VOTE_LEAD = 1.5  # a label takes over when its votes are so many times the present one's
 
@@ -131,6 +132,8 @@ class _Thing:
             measured = (box - self.box) / elapsed
             self.velocity = measured if self.hits == 1 else 0.5 * self.velocity + 0.5 * measured
         self.box, self.score, self.last_at = box, score, at
+        if self.missed > ABSENT_FRAMES and elapsed > ABSENT_S:
+            self.rest = _Rest(anchor=_xyxy(box), since=at)
         self.hits, self.missed = self.hits + 1, 0
         self.vote(label, score, elapsed)
 
@@ -203,6 +206,15 @@ class Tracker:
                 thing.rest.update(_xyxy(thing.box), at, wh)
         self._things = [thing for thing in self._things if not self._lost(thing, at)]
         return tuple(thing.as_track() for thing in self._things if thing.hits >= 2)
+
+    def vacate(self, places: Iterable[XYXY], wh: tuple[int, int] | None = None) -> None:
+        """Give up the things that stand at these places: they are known to be gone."""
+        for place in places:
+            self._things = [
+                thing
+                for thing in self._things
+                if not (thing.rest.resting and displacement(place, thing.rest.anchor, wh) <= REST_SIZES)
+            ]
 
     def unsettled(self) -> tuple[XYXY, ...]:
         """Give the boxes of what moves, has just come, or stood and was not seen in the last frame."""

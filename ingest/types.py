@@ -52,12 +52,13 @@ class Frame:
         mark: where it lies on the source's tape: number of the stream, presentation time; None: on none.
         seen: what the source has found in it by the pipeline's detector; None: nobody has looked yet.
         passing: boxes of `seen` that move on and must not be taken for what the next frame shows there.
+        vacated: where something stood that is gone.
 
     Raises:
         ValueError: neither image nor picture.
     """
 
-    __slots__ = ("_image", "at", "index", "mark", "passing", "picture", "seen", "source_id")
+    __slots__ = ("_image", "at", "index", "mark", "passing", "picture", "seen", "source_id", "vacated")
 
     def __init__(  # noqa: PLR0913 - what is known of a picture
         self,
@@ -70,12 +71,13 @@ class Frame:
         mark: tuple[int, int] | None = None,
         seen: Detections | None = None,
         passing: tuple[XYXY, ...] = (),
+        vacated: tuple[XYXY, ...] = (),
     ) -> None:
         if image is None and picture is None:
             raise ValueError("wanted an image or a picture, got neither")
         self.source_id, self.index, self.at, self.mark = source_id, index, at, mark
         self._image, self.picture = image, picture
-        self.seen, self.passing = seen, passing
+        self.seen, self.passing, self.vacated = seen, passing, vacated
 
     @property
     def image(self) -> Image:

@@ -37,6 +37,8 @@ class Shown:
     """What was found in it, if it was looked at already."""
     passing: tuple[XYXY, ...] = ()
     """Boxes of it that are known to move on."""
+    vacated: tuple[XYXY, ...] = ()
+    """Where something stood that is gone."""
 
     def frame(self, source_id: str, index: int, at: datetime) -> Frame:
         """Give it as a frame."""
@@ -48,6 +50,7 @@ class Shown:
             mark=self.coded.mark,
             seen=self.seen,
             passing=self.passing,
+            vacated=self.vacated,
         )
 
 

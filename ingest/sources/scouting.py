@@ -190,7 +190,7 @@ class Scouting(Decoding):
         came = [thing.xyxy for thing in waiting.signs.came if thing not in moving]
         if not self.hurry:
             yield from self._back(waiting, [*waiting.signs.left, *came])
-        yield from self._hand_over(waiting.shown, self._before)
+        yield from self._hand_over(replace(waiting.shown, vacated=waiting.signs.vacated), self._before)
 
     def _hand_over(self, shown: Shown, looked: Looked) -> Iterator[Shown]:
         """Give a picture that was looked at, if it is its turn."""

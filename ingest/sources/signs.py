@@ -97,12 +97,14 @@ class Signs:
     Args:
         came: things that are new in the later one; whether they stand is not known yet.
         left: boxes where something stood that is gone, or may be: something like it is there now.
+        vacated: those of them where nothing like it is.
         hidden: things that stood and cannot be seen now; they are taken along.
     """
 
     came: tuple[Thing, ...] = ()
     left: tuple[XYXY, ...] = ()
     hidden: tuple[Thing, ...] = ()
+    vacated: tuple[XYXY, ...] = ()
 
 
 def things_of(seen: Detections, score_min: dict[str, float]) -> tuple[Thing, ...]:
@@ -131,14 +133,16 @@ def signs_between(before: Looked, now: Looked) -> Signs:
             came.append(thing)
     left: list[XYXY] = []
     hidden: list[Thing] = []
+    vacated: list[XYXY] = []
     for thing in before.standing:
         there = same_place(thing, now.things, now.wh)
         differs = changed_share(changed, thing.xyxy, now.wh) >= (SWAPPED_SHARE if there else CAME_SHARE)
         if differs and (there or not _covered(thing.xyxy, now.others)):
             left.append(thing.xyxy)
+            vacated += [] if there else [thing.xyxy]
         elif not same_place(thing, now.sure, now.wh):
             hidden.append(thing)
-    return Signs(tuple(came), tuple(left), tuple(hidden))
+    return Signs(tuple(came), tuple(left), tuple(hidden), tuple(vacated))
 
 
 def stands(thing: Thing, earlier: Looked, later: Looked) -> bool:

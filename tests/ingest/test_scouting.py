@@ -144,6 +144,10 @@ class Judge:
         self._tracker, self._rule = Tracker("c"), IllegalParking(CAMERA, SITE)
         self.confirmed: list[Event] = []
 
+    def show(self, one: Shown, street: Street) -> None:
+        self._tracker.vacate(one.vacated, WH)
+        self.take(one.coded.number, one.seen or street.seen(one.coded.number), one.passing)
+
     def take(self, number: int, seen: Detections, passing: Sequence[tuple[float, ...]] = ()) -> None:
         at = STARTS + timedelta(seconds=number / FPS)
         gone = np.array([tuple(float(side) for side in box) in set(passing) for box in seen.xyxy], np.bool_)
@@ -194,7 +198,7 @@ def test_events_are_those_of_every_frame(cars: list[Car], gap: int, uneven: int,
         number = one.coded.number
         assert number > last
         last = number
-        found.take(number, one.seen or street.seen(number), one.passing)
+        found.show(one, street)
         decoding.due_s = found.due_s
     # a dwell that ends after the last key frame but one is not sure to be noticed
     until = STARTS + timedelta(seconds=(sorted(places)[-2]) / FPS - 0.5)
@@ -239,7 +243,7 @@ def test_a_dwell_that_is_reached_between_key_frames_is_noticed_then_where_somebo
     decoding, _ = scouting(street, prompt=prompt)
     judge = Judge()
     for one in shown(street, 500, decoding):
-        judge.take(one.coded.number, one.seen or street.seen(one.coded.number), one.passing)
+        judge.show(one, street)
         decoding.due_s = judge.due_s
     observed_s = (judge.confirmed[0].observed_at - STARTS).total_seconds()
     assert observed_s <= 6.8 + DWELL_S + 0.2 if prompt else observed_s == 12.0
@@ -269,7 +273,7 @@ def test_key_frames_close_together(gap: int) -> None:
     judge = Judge()
     decoding, _ = scouting(street)
     for one in shown(street, 300, decoding):
-        judge.take(one.coded.number, one.seen or street.seen(one.coded.number), one.passing)
+        judge.show(one, street)
     assert len(judge.confirmed) == 1
     assert abs((judge.confirmed[0].started_at - STARTS).total_seconds() - 3.0) <= 0.5
 
@@ -279,6 +283,6 @@ def test_a_stream_whose_key_frames_are_far_apart_is_followed() -> None:
     judge = Judge()
     decoding, _ = scouting(street)
     for one in shown(street, 600, decoding):
-        judge.take(one.coded.number, one.seen or street.seen(one.coded.number), one.passing)
+        judge.show(one, street)
     assert len(judge.confirmed) == 1
     assert abs((judge.confirmed[0].started_at - STARTS).total_seconds() - 9.0) <= 0.5
