@@ -114,12 +114,16 @@ class PlaceBook:
 
     def due(self) -> datetime | None:
         """Give when the next of the things seen last will have stood for its dwell."""
-        left = [
-            (one.last_seen, one.standing.zone.dwell_s - one.dwell_s)
-            for one in self._places
-            if not one.known and one.last_seen == self._at
-        ]
-        return min((at + timedelta(seconds=left_s) for at, left_s in left if left_s > 0), default=None)
+        waiting = [one for one in self._places if not one.known and one.last_seen == self._at]
+        left = [(one, one.standing.zone.dwell_s - one.dwell_s) for one in waiting]
+        return min(
+            (
+                one.last_seen + timedelta(seconds=max(0.0, left_s))
+                for one, left_s in left
+                if left_s > 0 or one.seen == 1  # one that has just begun is not judged before the next frame
+            ),
+            default=None,
+        )
 
     def finish(self, at: datetime, index: int = 0) -> list[Event]:
         """Say at the end of a source what had already left; what still stands is not called gone."""
