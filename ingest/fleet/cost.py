@@ -10,9 +10,10 @@ from typing import Any
 from ingest.fleet.fair import Demand
 from ingest.fleet.status import CameraState, CameraStatus, WorkerStatus
 
-START_CORES = 0.16
-"""Cores of a camera of which nothing is known: 1080p25 at 5 analysed fps without a motion gate, measured on
-a prototype (`reference/PERFORMANCE.md`, C = 0.164). It counts only until one camera here was measured."""
+START_CORES = 0.08
+"""Cores of a camera of which nothing is known: 1080p25 at 5 analysed fps, key frames first, five cases a
+minute. `benchmarks/cameras_per_core.py`, 2026-11-26: 0.075 on a typical street, 0.095 on a busy one. Counts
+only until one camera here was measured."""
 START_FPS = 5.0
 """The rate at which that was measured."""
 WARM_S = 5.0

@@ -194,7 +194,7 @@ def test_ten_thousand_cameras_are_read_and_refused_in_seconds(tmp_path, model):
         lines = [line for line in serving.said().splitlines() if "refused" in line]
         assert len(lines) == 1
         assert " of 10000 cameras are refused, from 'cam-" in lines[0]
-        assert "no room: it would take 0.16 cores" in lines[0]
+        assert "no room: it would take 0.08 cores" in lines[0]
         assert len(httpx2.get(f"{serving.status_url}/status").content) < 300_000
         assert _rss_bytes(serving.process.pid) < 600_000_000
         assert serving.stop() == 0

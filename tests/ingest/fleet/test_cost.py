@@ -95,4 +95,4 @@ def test_a_camera_that_moved_begins_to_count_its_cpu_time_anew():
 
 def test_a_refusal_names_the_figures():
     sentence = no_room(Books().demand("one", 5.0, 1.0), 1.6, 1.7, 10)
-    assert sentence.startswith("no room: it would take 0.16 cores, and 10 cameras use 1.60 of the 1.70")
+    assert sentence.startswith("no room: it would take 0.08 cores, and 10 cameras use 1.60 of the 1.70")

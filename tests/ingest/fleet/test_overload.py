@@ -156,10 +156,10 @@ def live_cameras(number, **keys):
     return [camera(f"cam-{n}", f"rtsp://127.0.0.1:9/{n}", **keys) for n in range(number)]
 
 
-def test_estimates_let_few_in_and_measured_costs_let_in_as_many_as_fit(tmp_path):
+def test_estimates_let_some_in_and_measured_costs_let_in_as_many_as_fit(tmp_path):
     machine = Machine(tmp_path, live_cameras(12))
     machine.run(3)
-    assert len(machine.workers[0].watched) == 5  # 0.16 each
+    assert len(machine.workers[0].watched) == 10  # 0.08 each
     machine.run(30)  # measured: 0.05 and 5 frames of 0.01 s each: 0.1
     assert len(machine.workers[0].watched) == 8
     assert len(machine.refused()) == 4

@@ -217,12 +217,12 @@ def test_a_camera_that_leaves_its_worker_leaves_what_its_rules_were_counting(tmp
 
 
 def test_what_does_not_fit_is_refused_with_the_figures_and_taken_when_there_is_room(tmp_path, api, model):
-    """0.4 cores hold two cameras on the estimate of 0.16."""
+    """0.2 cores hold two cameras on the estimate of 0.08."""
     names = ("one", "two", "three")
     cameras = [camera(name, clip(tmp_path / f"{name}.mp4", seconds=600)) for name in names]
-    with fleet(site_of(*cameras), model, tmp_path / "data", api, Size(1, 0.4 / _cores())) as supervisor:
+    with fleet(site_of(*cameras), model, tmp_path / "data", api, Size(1, 0.2 / _cores())) as supervisor:
         refused = eventually(lambda: in_state(supervisor, "three", CameraState.REFUSED))
-        assert "no room: it would take 0.16 cores, and 2 cameras use 0.32 of the 0.40" in refused.fault
+        assert "no room: it would take 0.08 cores, and 2 cameras use 0.16 of the 0.20" in refused.fault
         assert refused.fps_wanted == 0.0
         table = {"id": "four", "source": str(tmp_path / "one.mp4"), "lat": 31.7, "lon": 119.9}
         with pytest.raises(Refusal, match="camera 'four' is refused: no room"):
