@@ -165,7 +165,7 @@ def test_cameras_wait_for_room_and_go_to_nodes_that_join_and_away_from_those_tha
 ):
     machines.add("a")
     cameras = [
-        camera(f"cam-{n}", street, dwell_s=2, fps=15.0) for n in range(4)
+        camera(f"cam-{n}", street, dwell_s=2, fps=35.0) for n in range(4)
     ]  # 0.32 cores each, as estimated
     terms = terms_of(site_of(*cameras), settings, tmp_path / "data", api.url)
     with connected(machines.address), RayFleet(terms, cameras) as fleet:

@@ -238,7 +238,7 @@ def _cores():
 def test_ten_thousand_cameras_are_refused_in_one_sentence(tmp_path, api, model, caplog):
     clip(tmp_path / "one.mp4", seconds=600)
     cameras = [camera(f"cam-{number}", tmp_path / "one.mp4") for number in range(10_000)]
-    with fleet(site_of(*cameras), model, tmp_path / "data", api, Size(1, 0.4 / _cores())) as supervisor:
+    with fleet(site_of(*cameras), model, tmp_path / "data", api, Size(1, 0.2 / _cores())) as supervisor:
         caplog.set_level(logging.WARNING)
         eventually(lambda: "cameras are refused" in caplog.text)
         lines = [line for line in caplog.text.splitlines() if "refused" in line]
