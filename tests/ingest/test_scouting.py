@@ -172,7 +172,7 @@ def cars() -> st.SearchStrategy[list[Car]]:
             arrive = free + (x + 60) / speed + draw(st.floats(0, 4))
             stay = draw(st.one_of(st.just(0.0), st.floats(0, 2.5), st.floats(DWELL_S + 3.0, 12)))
             made.append(Car(number, x, arrive, stay, speed, draw(st.sampled_from([20, 150, 190, 230]))))
-            free = arrive + stay + (WH[0] + 60 - x) / speed
+            free = arrive + stay + (WH[0] + 60 - x) / speed + 6.0  # a place is held for 5 s, by whatever rate
         return made
 
     lanes = st.integers(1, 4).flatmap(lambda count: st.tuples(*(lane(number) for number in range(count))))
@@ -180,7 +180,7 @@ def cars() -> st.SearchStrategy[list[Car]]:
 
 
 @given(cars=cars(), gap=st.integers(15, 60), uneven=st.integers(0, 12), prompt=st.booleans())
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 def test_events_are_those_of_every_frame(cars: list[Car], gap: int, uneven: int, *, prompt: bool) -> None:
     frames = 20 * FPS
     places, at = [], 0
