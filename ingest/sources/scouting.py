@@ -126,7 +126,11 @@ class Scouting(Decoding):
         if shown is None or shown.coded.seconds < self.due_s:
             return
         shown, now = self._looked(shown, shrunk(shown.picture.luma()))
-        yield from self._hand_over(shown, _followed(now, self._before))
+        before = self._before
+        signs = signs_between(before, now)  # what is before it cannot be given after it
+        came = [thing.xyxy for thing in signs.came]
+        yield from self._back(_Waiting(shown, now, signs, tuple(kept), before), [*signs.left, *came])
+        yield from self._hand_over(shown, _followed(now, before))
 
     # -- key frames --
 
