@@ -76,6 +76,7 @@ class Scouting(Decoding):
         self._scout, self._prompt = scout, prompt
         self._before: Looked | None = None
         self._awaited: _Waiting | None = None
+        self._vacated: tuple[XYXY, ...] = ()
 
     @property
     def resting(self) -> bool:
@@ -194,7 +195,8 @@ class Scouting(Decoding):
         came = [thing.xyxy for thing in waiting.signs.came if thing not in moving]
         if not self.hurry:
             yield from self._back(waiting, [*waiting.signs.left, *came])
-        yield from self._hand_over(replace(waiting.shown, vacated=waiting.signs.vacated), self._before)
+        self._vacated += waiting.signs.vacated
+        yield from self._hand_over(waiting.shown, self._before)
 
     def _hand_over(self, shown: Shown, looked: Looked) -> Iterator[Shown]:
         """Give a picture that was looked at, if it is its turn."""
@@ -202,7 +204,9 @@ class Scouting(Decoding):
         self._count_passed(self.hurry or "still", shown.coded, given=given)
         if given:
             passing = tuple(thing.xyxy for thing in looked.passing)
-            yield from self._give(replace(shown, passing=passing), looked.thumbnail)
+            shown = replace(shown, passing=passing, vacated=self._vacated)
+            self._vacated = ()  # told with the next picture that is given
+            yield from self._give(shown, looked.thumbnail)
 
     def _moment_later(self, key: Coded, since: Sequence[Coded]) -> Shown | None:
         """Give the last picture of those since a key frame; None: there is none yet."""

@@ -267,6 +267,14 @@ def test_what_came_in_the_last_moment_is_given_at_the_end() -> None:
     assert any(50 < number < 100 for number in numbers)
 
 
+@pytest.mark.parametrize("gap", [20, 23, 50])
+def test_that_a_place_is_empty_again_is_told_once(gap: int) -> None:
+    street = Street([Car(1, 150, 3.0, 6.0, 120, 20)], frozenset(range(0, 400, gap)))
+    decoding, _ = scouting(street)
+    told = [box for one in shown(street, 400, decoding) for box in one.vacated]
+    assert [round(box[0]) for box in told] == [150]
+
+
 @pytest.mark.parametrize("gap", [1, 5, 9])
 def test_key_frames_close_together(gap: int) -> None:
     street = Street([Car(1, 150, 3.0, 99, 120, 20)], frozenset(range(0, 300, gap)))
