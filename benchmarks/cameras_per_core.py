@@ -165,13 +165,19 @@ class Peers:
         return said
 
     def _call(self, *words: str) -> str:
-        done = subprocess.run(
-            [self._python, str(HERE / "peer.py"), *words],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=self._folder,
-        )
+        try:
+            done = subprocess.run(
+                [self._python, str(HERE / "peer.py"), *words],
+                capture_output=True,
+                text=True,
+                check=False,
+                cwd=self._folder,
+            )
+        except OSError as error:
+            raise Failure(
+                f"--ultralytics-python {self._python} cannot be run: {error.strerror}; "
+                "give a Python that has ultralytics."
+            ) from error
         if done.returncode:
             raise Failure(f"ultralytics could not {words[0]}: {done.stderr.strip()[-400:]}")
         lines = done.stdout.strip().splitlines()
