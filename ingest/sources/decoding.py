@@ -17,7 +17,7 @@ from ingest.gate import FORCE_S, UNSETTLED_MAX, ChangeWatch, Rate, Thumbnail, sh
 from ingest.sources import SourceStatus
 from ingest.sources.lookback import Do, LookBack, Mode
 from ingest.sources.packets import Codec, Coded
-from ingest.sources.picture import DecodedPicture
+from ingest.sources.picture import DecodedPicture, quarter_turns_of
 from ingest.types import XYXY, Frame
 
 QUIET_S = 1.0
@@ -62,7 +62,8 @@ class Decoding:
 
     `unsettled`: something moves or has just come, skip nothing. `due_s`: a dwell is reached then, in the
     source's own scale: the next picture from then on is given. `hurry`: decode but give nothing, and count
-    it under this reason. `cpu_s`: CPU seconds spent decoding.
+    it under this reason. `cpu_s`: CPU seconds spent decoding. `quarter_turns`: how pictures are to be turned
+    that do not say so themselves, see `DecodedPicture`.
 
     Args:
         codec: of the stream. rate: which pictures are due. status: where is counted.
@@ -87,14 +88,18 @@ class Decoding:
         self.due_s = math.inf
         self.hurry = ""
         self.cpu_s = 0.0
+        self.quarter_turns = 0
         self._rate, self._status, self._watch = rate, status, watch
         self._force_s = force_s
         self._codec, self._fast = codec, fast
         self._context: VideoCodecContext | None = None
+        self._first: VideoCodecContext | None = None
+        self._lent = False
         self._pending: list[Coded] = []
         self._inside: dict[int, Coded] = {}
         self._not_before_s = -math.inf
         self._counted_s = -math.inf
+        self._left_out = ""
         self._key_pts: int | None = None
         self._key_s = self._gap_s = 0.0
         self._open = self._closed = False
@@ -104,6 +109,10 @@ class Decoding:
     def resting(self) -> bool:
         """Whether only key frames matter now."""
         return self.look.mode is not Mode.FOLLOW
+
+    def lend(self, context: VideoCodecContext) -> None:
+        """Let a file's own decoder be the first: it alone knows how the file says that it is to be turned."""
+        self._first = context
 
     def take(self, coded: Coded) -> Iterator[Shown]:
         """Take the next coded picture; give what is worth the detector now."""
@@ -126,12 +135,22 @@ class Decoding:
         self._restart()
 
     def pass_over(self) -> None:
-        """Go on with the next key frame: what lies between has become too old."""
+        """Go on with the next key frame: what lies between has become too old.
+
+        What was kept is counted here, as the key frame that was awaiting a second look; what was not taken
+        yet must be counted by whoever leaves it out.
+        """
+        if self.look.mode is Mode.THIN:
+            self._left_out = "overload"
+        else:
+            self._abandon(self.hurry or "late")
+            self._counted_s = -math.inf
         self._restart()
         self.look.resume()
 
     def thin(self) -> None:
         """Decode key frames only until `pass_over`."""
+        self._abandon("overload")
         self._restart()
         self.look.thin()
 
@@ -175,6 +194,8 @@ class Decoding:
                 continue
             if not self._rate.due(coded.seconds):
                 continue
+            if self._left_out:
+                self._count_passed("still", coded, given=True)
             self._not_before_s = self._counted_s = coded.seconds
             if self.hurry:
                 self._status.dropped[self.hurry] += 1
@@ -182,7 +203,7 @@ class Decoding:
             yield from self._judge(coded, picture)
 
     def _judge(self, coded: Coded, picture: VideoFrame) -> Iterator[Shown]:
-        shown = Shown(coded, DecodedPicture(picture))
+        shown = Shown(coded, self._turned(picture))
         if self._watch is None:
             yield shown
             return
@@ -207,7 +228,7 @@ class Decoding:
         if picture is None:
             yield from self._replay(key)
             return
-        shown = Shown(key, DecodedPicture(picture))
+        shown = Shown(key, self._turned(picture))
         thumbnail, changed = self._compare(shown.picture)
         if changed:
             yield from self._replay(key)
@@ -226,7 +247,7 @@ class Decoding:
         look_at = picture is not None and self._take_slot(key)
         self._count_passed("overload", key, given=look_at)
         if picture is not None and look_at:
-            shown = Shown(key, DecodedPicture(picture))
+            shown = Shown(key, self._turned(picture))
             yield from self._give(shown, None if self._watch is None else self._compare(shown.picture)[0])
 
     def _replay(self, key: Coded) -> Iterator[Shown]:
@@ -260,11 +281,21 @@ class Decoding:
 
     def _count_passed(self, reason: str, key: Coded, *, given: bool) -> None:
         """Count the pictures that were due since the last one judged."""
+        reason, self._left_out = self._left_out or reason, ""
         if math.isfinite(self._counted_s):
             self._status.dropped[reason] += max(0, self._rate.slots(self._counted_s, key.seconds) - given)
         self._counted_s = key.seconds
 
+    def _abandon(self, reason: str) -> None:
+        """Count what has been kept since the last key frame that was judged: nobody will look at it."""
+        if self.look.mode is Mode.LOOK and self.look.kept:
+            self._count_passed(reason, self.look.kept[-1], given=False)
+
     # -- both --
+
+    def _turned(self, picture: VideoFrame) -> DecodedPicture:
+        """Give a picture upright."""
+        return DecodedPicture(picture, self.quarter_turns)
 
     def _forced(self, coded: Coded, early_s: float = EARLY_S) -> bool:
         return coded.seconds >= self.due_s or coded.seconds - self._given_s >= self._force_s - early_s
@@ -290,7 +321,7 @@ class Decoding:
     def _empty(self) -> None:
         """Let the decoder go, with its pictures: a new one costs 20 microseconds, unless it is a device's."""
         if self._codec.device is None:
-            self._context = None
+            self._context, self._lent = None, False
         elif self._context is not None:
             self._context.flush_buffers()
 
@@ -299,7 +330,7 @@ class Decoding:
         if self._context is None:
             if coded is None:
                 return []
-            self._context = self._codec.open(fast=self._fast)
+            self._context = self._opened()
         began, cpu = time.perf_counter(), time.thread_time()
         try:
             pictures = self._context.decode(None if coded is None else coded.packet)
@@ -312,4 +343,12 @@ class Decoding:
         if pictures:
             self._status.decoded += len(pictures)
             self._status.size_px = pictures[0].width, pictures[0].height
+            if self._lent:
+                self.quarter_turns = quarter_turns_of(pictures[0])
         return pictures
+
+    def _opened(self) -> VideoCodecContext:
+        """Give a decoder: the one lent to us, once, then our own."""
+        first, self._first = self._first, None
+        self._lent = first is not None
+        return first if first is not None else self._codec.open(fast=self._fast)

@@ -25,7 +25,7 @@ from ingest.sources.clock import PacketClock, StreamClock
 from ingest.sources.decoding import Decoding, Shown
 from ingest.sources.lookback import GAP_MAX_S
 from ingest.sources.packets import LOOKED_BACK, Codec, Coded, Tape
-from ingest.sources.picture import DecodedPicture
+from ingest.sources.picture import DecodedPicture, quarter_turns_of
 from ingest.sources.scouting import Scout, Scouting
 from ingest.types import Frame
 
@@ -125,6 +125,10 @@ class FileSource(SourceBase):
             )
         else:
             self._decoding = Decoding(self._codec, self._rate, self.status, watch, gap_max_s=gap_s)
+        if self._codec.device is None:
+            self._decoding.lend(self._stream.codec_context)
+        else:
+            self._decoding.quarter_turns = _quarter_turns(self._path)
         for packet in packets:
             coded = self._coded(packet)
             if coded is not None:
@@ -272,6 +276,16 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
             f"{path} has video of codec {_codec_name(path)}, which cannot be decoded; convert it to H.264."
         )
     return stream
+
+
+def _quarter_turns(path: Path) -> int:
+    """Decode the first picture; give how the file says that it is to be turned, see `DecodedPicture`."""
+    with open_video(path) as container:
+        try:
+            picture = next(container.decode(video_stream(container, path)), None)
+        except av.error.FFmpegError:
+            return 0
+    return 0 if picture is None else quarter_turns_of(picture)
 
 
 def _codec_name(path: Path) -> str:

@@ -26,18 +26,25 @@ _LIMITED = tuple(
 """Full range to limited range: brightness, colour."""
 
 
+def quarter_turns_of(picture: VideoFrame) -> int:
+    """Give how often a picture says that it is to be turned by a right angle, against the clock, 0 to 3."""
+    return round(picture.rotation / 90) % 4
+
+
 class DecodedPicture:
     """One picture of a decoder.
 
     Args:
         picture: PyAV's; its planes are the decoder's own memory until this object goes.
+        quarter_turns: how often it is to be turned by a right angle, against the clock, if it does not say so
+            itself: a decoder of packets alone does not know what the file says.
     """
 
     __slots__ = ("_picture", "_quarter_turns", "_wh")
 
-    def __init__(self, picture: VideoFrame) -> None:
+    def __init__(self, picture: VideoFrame, quarter_turns: int = 0) -> None:
         self._picture = picture
-        self._quarter_turns = round(picture.rotation / 90) % 4
+        self._quarter_turns = quarter_turns_of(picture) or quarter_turns
         wh = (picture.width, picture.height)
         self._wh = (wh[1], wh[0]) if self._quarter_turns % 2 else wh
 

@@ -157,7 +157,7 @@ class Scouting(Decoding):
             self._status.dropped["stale"] += not key.fresh
             self._before = self._before if picture is not None else None
             return
-        shown = Shown(key, DecodedPicture(picture))
+        shown = Shown(key, self._turned(picture))
         thumbnail, changed = self._compare(shown.picture)
         moved = self._before is None or bool(self._before.moving)  # it may have stopped since
         if not (changed or moved or self._forced(key, max(EARLY_S, self._gap_s / 2))):
@@ -220,7 +220,7 @@ class Scouting(Decoding):
                 own = self._inside.pop(picture.pts, None) if picture.pts is not None else None
                 last = (own, picture) if own is not None and own.seconds > key.seconds else last
         self._restart()
-        return None if last is None else Shown(last[0], DecodedPicture(last[1]))
+        return None if last is None else Shown(last[0], self._turned(last[1]))
 
     # -- back --
 
@@ -251,7 +251,7 @@ class Scouting(Decoding):
                 if not self._rate.due(coded.seconds):
                     continue
                 self._not_before_s = self._counted_s = coded.seconds
-                shown = Shown(coded, DecodedPicture(picture))
+                shown = Shown(coded, self._turned(picture))
                 thumbnail = shrunk(shown.picture.luma())
                 if last.differs(thumbnail) or settled_s < math.inf:
                     moved = True

@@ -6,12 +6,16 @@ import shutil
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
 from detector.errors import Failure, WrongUse
+from detector.types import Detections
 from ingest.sources import SourceSettings, open_source
+from ingest.sources.picture import DecodedPicture
+from ingest.sources.signs import Thing
 from ingest.types import Frame
 from tests.videos import make_stream_of_two_sizes, make_video, regular
 
@@ -79,6 +83,40 @@ def test_rotation_is_applied(tmp_path: Path, rotation: int, corner: tuple[int, i
     rows, columns = (8 if side == 0 else -8 for side in corner)
     assert frame.image[rows, columns, 2] > 200
     assert frame.image[-rows, -columns, 2] < 100
+
+
+class Blind:
+    """Sees nothing in any key frame."""
+
+    def look(self, picture: DecodedPicture) -> Detections:
+        assert picture.wh == (64, 96)
+        return Detections.empty(("car",))
+
+    def things(self, seen: Detections, wh: tuple[int, int]) -> tuple[Thing, ...]:
+        assert wh == (64, 96)
+        assert not len(seen)
+        return ()
+
+
+@pytest.mark.parametrize("decode", ["follow", "lookback"])
+@pytest.mark.parametrize("device", [None, "cuda:1"], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"bf": "0", "g": "25"}, {"bf": "2", "g": "25"}, {"bf": "0", "g": "999"}], ids=str
+)
+def test_rotation_is_applied_by_every_way_of_decoding(
+    tmp_path: Path, decode: Literal["follow", "lookback"], device: str | None, options: dict[str, str]
+) -> None:
+    times = regular(150, 25.0)
+    path = make_video(tmp_path / "a.mp4", times, rotation=90, corner=True, options=options)
+    wanted = {frame.at: frame for frame in frames_of(path, fps=25.0)}
+    settings = SourceSettings(fps=5.0, starts_at=STARTS_AT, decode=decode, decode_device=device)
+    with open_source(str(path), "cam", settings=settings) as source:
+        source.consult(Blind())
+        found = list(source.frames())
+    assert len(found) >= 3
+    for frame in found:
+        assert frame.wh == (64, 96)
+        assert np.array_equal(frame.image, wanted[frame.at].image)
 
 
 def test_size_change_is_survived(tmp_path: Path) -> None:

@@ -259,6 +259,41 @@ def test_in_a_hurry_key_frames_alone_are_looked_at_and_it_is_counted() -> None:
     assert status.dropped["late"] > 0
 
 
+@pytest.mark.parametrize("reason", ["late", "overload"])
+def test_a_key_frame_that_awaited_a_second_look_and_is_passed_over_is_counted(reason: str) -> None:
+    street = Street([Car(1, 150, 6.6, 99, 120, 20)], frozenset(range(0, 400, 50)))
+    decoding, status = scouting(street)
+    given = sum(len(list(decoding.take(coded(number, street.keys)))) for number in range(153))
+    assert street.looked[-1] == 150  # it is new there, and looked at again at 160
+    assert decoding.resting is False
+    before = given + sum(status.dropped.values())
+    if reason == "late":
+        decoding.hurry = "late"
+        decoding.pass_over()
+        decoding.hurry = ""
+    else:
+        decoding.thin()
+    assert status.dropped[reason] == 10  # due after the key frame at 100
+    given += sum(len(list(decoding.take(coded(number, street.keys)))) for number in range(200, 401))
+    due_between = 9 if reason == "late" else 0  # who leaves out what was not taken counts it
+    assert before == 1 + 100 / 5
+    assert given + sum(status.dropped.values()) + due_between == pytest.approx(1 + 350 / 5, abs=1)
+
+
+def test_what_is_left_out_at_the_end_of_an_overload_is_counted_as_that() -> None:
+    street = Street([], frozenset(range(0, 400, 50)))
+    decoding, status = scouting(street)
+    given = 0
+    for number in range(401):
+        if number == 110:
+            decoding.thin()
+        if number == 220:
+            decoding.pass_over()
+        given += len(list(decoding.take(coded(number, street.keys))))
+    assert given + sum(status.dropped.values()) == 1 + 350 / 5
+    assert status.dropped["overload"] == pytest.approx((250 - 100) / 5, abs=3)
+
+
 def test_what_came_in_the_last_moment_is_given_at_the_end() -> None:
     street = Street([Car(1, 150, 3.9, 99, 120, 20)], frozenset(range(0, 103, 50)))
     decoding, _ = scouting(street)
