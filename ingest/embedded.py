@@ -57,6 +57,7 @@ class EmbeddedApi:
             text=True,
             cwd=Path(__file__).resolve().parents[1],
             env=self._environment,
+            process_group=0,  # Ctrl-C is ours: the last reports still need it
         )
         lines: list[str] = []
         reader = threading.Thread(target=_relay, args=(process.stderr, lines), daemon=True)

@@ -53,6 +53,7 @@ class WorkerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=sys.stderr.fileno() if _has_fd(sys.stderr) else subprocess.DEVNULL,
                 cwd=ROOT,
+                process_group=0,  # Ctrl-C is ours, also before the worker has learnt not to listen to it
             )
         self.tell(self.order)
         threading.Thread(target=self._listen, name="worker-status", daemon=True).start()

@@ -201,6 +201,19 @@ def test_ten_thousand_cameras_are_read_and_refused_in_seconds(tmp_path, model):
 
 
 @pytest.mark.timeout(240)
+def test_ctrl_c_in_a_terminal_ends_it_in_order(tmp_path, model):
+    """A terminal sends SIGINT to all processes of the group: API and workers are ended by their parent."""
+    clip = support.write_clip(tmp_path / "clip.mp4", 6000)
+    with Serving(tmp_path, write_site(tmp_path / "site.toml", {"one": clip}), model=model) as serving:
+        serving.camera("one", lambda camera: camera.analysed)
+        os.killpg(serving.process.pid, signal.SIGINT)
+        assert serving.process.wait(timeout=90) == 0
+        assert "Traceback" not in serving.said()
+        assert "ended with code" not in serving.said()
+        assert "cannot be reached" not in serving.said()
+
+
+@pytest.mark.timeout(240)
 def test_a_second_serve_on_the_same_data_waits_until_the_first_is_no_more(tmp_path, model):
     clip = support.write_clip(tmp_path / "clip.mp4", 6000)
     site = write_site(tmp_path / "site.toml", {"one": clip})
