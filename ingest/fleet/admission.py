@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from ingest.fleet.claims import Claims
-from ingest.fleet.cost import Books, load_of, no_room, room_for
+from ingest.fleet.cost import CAPPED_AT, START_FPS, Books, load_of, no_room, room_for
 from ingest.fleet.cpu import memory_left_bytes
 from ingest.fleet.fair import LOWER_BY, Demand
 from ingest.fleet.guard import outliers
@@ -28,8 +28,12 @@ TRY_AGAIN_S = 5.0
 """Pause before cameras for which there was no room are tried again."""
 BALANCE_S = 30.0
 """Pause between two moves of a camera from a worker that has too much to do to one that has not."""
-PROBATION_S = 120.0
+PROBATION_S = 300.0
 """A camera taken in on an estimate may be refused again for what it was measured to cost, for so long."""
+JUDGED_S = 30.0
+"""Unless it stands out, it must have been measured for so long: few streets are average in ten seconds."""
+HELD_S = 60.0
+"""So long a camera that was refused again is not tried: it must not come and go with the street's minutes."""
 ESTIMATE_AGAIN_S = 600.0
 """After so long a camera that was refused for its measured cost gets another try on an estimate."""
 NAMED_MAX = 5
@@ -60,7 +64,7 @@ class Admission:
         self._books = Books()
         self._told: set[str] = set()
         self._ended: set[str] = set()
-        self._since: dict[str, float] = {}
+        self._came: dict[str, tuple[float, float]] = {}  # when it was taken in, cores there were then
         self._leaving: dict[str, tuple[WorkerProcess | None, float]] = {}
         self._handed: dict[str, tuple[float, Handed]] = {}
         self._evicted: dict[str, float] = {}
@@ -97,7 +101,7 @@ class Admission:
         self._books.forget(camera.id)
         if camera.id in self.where:
             self.where[camera.id].watch([camera])
-            self._since[camera.id] = time.monotonic()
+            self._came[camera.id] = time.monotonic(), self.where[camera.id].left
 
     def remove(self, camera_id: str) -> None:
         """Watch a camera no more; others may have it."""
@@ -111,7 +115,7 @@ class Admission:
         """Take a camera away from its worker."""
         slot = self.where.pop(camera_id, None)
         self._ended.discard(camera_id)
-        self._since.pop(camera_id, None)
+        self._came.pop(camera_id, None)
         if slot is not None:
             slot.leave(camera_id)
             self._leaving[camera_id] = slot.process, time.monotonic()
@@ -126,6 +130,14 @@ class Admission:
         """Give what the cameras of a worker want; a file that was read to its end wants nothing."""
         return {name: self.demand(camera) for name, camera in slot.cameras.items() if name not in self._ended}
 
+    def _present(self, slot: Slot) -> dict[str, Demand]:
+        """Give what the live cameras of a worker want now; see `Books.present`."""
+        cameras = [slot.cameras[name] for name in slot.live if name not in self._ended]
+        return {
+            camera.id: self._books.present(camera.id, camera.fps, min(camera.fps_min, camera.fps))
+            for camera in cameras
+        }
+
     def place_waiting(self, now: float) -> None:
         """Take in of those that wait what fits, and say why the others have to wait on."""
         self.next_try = now + TRY_AGAIN_S
@@ -138,16 +150,18 @@ class Admission:
                 continue
             if sentence := self.suspects.held_back(name, now):
                 refused[name] = sentence
+            elif now - self._evicted.get(name, -HELD_S) < HELD_S:
+                continue  # its sentence stands
             elif self.suspects.may_start(name, now):
                 waiting.append(camera)
         if waiting or refused:
-            self._tell_refused({**refused, **(self.place(waiting).refused if waiting else {})})
+            self._tell_refused({**refused, **(self.place(waiting, now).refused if waiting else {})})
 
-    def place(self, cameras: list[Camera]) -> Placed:
+    def place(self, cameras: list[Camera], now: float) -> Placed:
         """Take in what fits and is free; keep the sentences of the others."""
         slots = [slot for slot in self._slots if slot.ready]
         places = [
-            Place(load_of(self._demands(slot)), slot.left, len(slot.cameras), slot.others.used)
+            Place(load_of(self._demands(slot)), slot.room_left, len(slot.cameras), slot.others.used)
             for slot in slots
         ]
         placed = place(cameras, places, self.demand, memory_left_bytes())
@@ -161,7 +175,7 @@ class Admission:
             slots[number].watch(mine, handed)
             for camera in mine:
                 self.where[camera.id] = slots[number]
-                self._since[camera.id] = time.monotonic()
+                self._came[camera.id] = now, slots[number].left
                 self.refused.pop(camera.id, None)
                 self._told.discard(camera.id)
         placed.refused |= taken_elsewhere
@@ -187,33 +201,25 @@ class Admission:
 
     def room(self, slot: Slot) -> int:
         """Give how many more cameras of the usual cost fit."""
-        demands = list(self._demands(slot).values())
-        if not demands:
-            return room_for(self._books.estimate(5.0, 1.0), 0.0, slot.left)
-        usual = Demand(
-            statistics.median(demand.fps for demand in demands),
-            0.0,
-            statistics.median(demand.fixed for demand in demands),
-            statistics.median(demand.per_frame for demand in demands),
-        )
-        return room_for(usual, load_of(demands), slot.left)
+        demands = self._demands(slot).values()
+        fps = statistics.median(demand.fps for demand in demands) if demands else START_FPS
+        return room_for(self._books.estimate(fps, 0.0), load_of(demands), slot.room_left)
 
     # -- when there is too little --
 
     def balance(self, slot: Slot, now: float) -> None:
         """Where a worker has too much to do: refuse who is new, move one, or lower all rates fairly."""
-        demands = {name: demand for name, demand in self._demands(slot).items() if name in slot.live}
-        if not demands:
+        lasting = {name: demand for name, demand in self._demands(slot).items() if name in slot.live}
+        if not lasting or self._give_back(slot, lasting, now):
             return
-        load = load_of(demands)
-        if load > slot.left * (1 + LOWER_BY) and self._refuse_newest(slot, demands, load, now):
-            return
+        demands = self._present(slot)
+        slot.swings.note(load_of(demands), load_of(lasting), now)
         for name in outliers({name: demand.fixed for name, demand in demands.items()}):
             # What it takes beyond the others' usual is what they leave (`guard`): it lowers nobody's rate.
             others = [demand.fixed for other, demand in demands.items() if other != name]
             own = demands[name]
             demands[name] = Demand(own.fps, own.fps_min, statistics.median(others), own.per_frame)
-        rates = slot.governor.decide(demands, slot.left, now)
+        rates = slot.governor.decide(demands, slot.left, now, slot.most)
         changed = {name: fps for name, fps in rates.items() if abs(slot.rates.get(name, 0.0) - fps) > 0.01}
         full = {name for name in changed if name not in slot.rates and changed[name] == demands[name].fps}
         slot.rates |= changed
@@ -222,25 +228,49 @@ class Admission:
                 slot.process.tell(Rates(told))
             log.info("rates of %d cameras: %s", len(told), _range(told.values()))
         if slot.governor.level is not None and now >= self._next_balance:
-            self._move_one(slot, demands, now)
+            self._move_one(slot, lasting, now)
 
-    def _refuse_newest(self, slot: Slot, demands: Mapping[str, Demand], load: float, now: float) -> bool:
-        """Give back the dearest camera that was taken in on an estimate and turns out to cost more."""
-        new = [
-            name
-            for name in demands
-            if self._books.measured(name) and now - self._since.get(name, 0.0) < PROBATION_S
-        ]
+    def _give_back(self, slot: Slot, demands: Mapping[str, Demand], now: float) -> bool:
+        """Where cameras taken in on an estimate turn out to cost more than there is, refuse one again.
+
+        The others must not pay for it. Gives True if one was refused: their rates stay as they are.
+
+        Args:
+            slot: a worker.
+            demands: of its live cameras, over minutes.
+            now: monotonic seconds.
+        """
+        load, new = load_of(demands), []
+        for name in demands:
+            since, left = self._came.get(name, (-PROBATION_S, 0.0))
+            dear = load > max(left, slot.left) * (1 + LOWER_BY)  # and not: others want more than they did
+            if dear and self._books.measured(name) and now - since < PROBATION_S:
+                new.append(name)
         if not new or len(demands) == 1:
             return False
-        name = max(new, key=lambda name: demands[name].cost(demands[name].fps))
+        costs = {name: demand.cost(demand.fps) for name, demand in demands.items()}
+        dearest = max(new, key=lambda name: costs[name])
+        stands_out = costs[dearest] > CAPPED_AT * statistics.median(
+            cost for name, cost in costs.items() if name != dearest
+        )
+        judged = [name for name in new if self._books.measured(name, JUDGED_S)]
+        if stands_out or judged:
+            newest = max(judged, key=lambda name: self._came[name], default=dearest)
+            self._refuse(slot, dearest if stands_out else newest, demands, now, keep=stands_out)
+        return stands_out or bool(judged)
+
+    def _refuse(
+        self, slot: Slot, name: str, demands: Mapping[str, Demand], now: float, *, keep: bool
+    ) -> None:
+        """Refuse a camera again; `keep`: by what it was measured to cost, when it is tried again."""
         own = demands[name].cost(demands[name].fps)
-        sentence = no_room(demands[name], load - own, slot.left, len(demands) - 1)
+        sentence = no_room(demands[name], load_of(demands) - own, slot.left, len(demands) - 1)
         self.drop(name)
         self._claims.give_up([name])
         self._evicted[name] = now
+        if not keep:
+            self._books.forget(name)  # it is tried again on what is usual
         self._tell_refused({name: f"{sentence} (as measured)"})
-        return True
 
     def _move_one(self, slot: Slot, demands: Mapping[str, Demand], now: float) -> None:
         """Move the cheapest camera to a worker that has room for it."""
@@ -248,7 +278,7 @@ class Admission:
         name = min(demands, key=lambda name: demands[name].cost(demands[name].fps))
         cores = demands[name].cost(demands[name].fps)
         for other in self._slots:
-            if other is not slot and other.ready and load_of(self._demands(other)) + cores <= other.left:
+            if other is not slot and other.ready and load_of(self._demands(other)) + cores <= other.room_left:
                 log.info("camera '%s' moves to a worker with more room", name)
                 self.drop(name)
                 self.next_try = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ RAISE_AFTER_S = 15.0
 RAISE_BY = 0.1
 """And by so much of the present level it must pay; smaller gains are not worth the restlessness."""
 
+SWINGS_S = 600.0
+"""Time constant of what is known of how a load swings."""
 LOWER_BY = 0.03
 """An excess of so little is left alone: what may be used is less than what there is."""
 
@@ -21,8 +24,9 @@ class Demand:
     Args:
         fps: analysed frames per second that its site file wants.
         fps_min: the lower rate it declares; it never gets less.
-        fixed: cores that receiving and decoding take, whatever the rate.
-        per_frame: CPU seconds of one analysed frame.
+        fixed: cores that it takes whatever the rate: receiving, decoding, what is looked at anyway.
+        per_frame: CPU seconds for each frame that the rate promises: those of an analysed one, times the
+            share that is analysed.
     """
 
     fps: float
@@ -74,6 +78,35 @@ def rates_of(demands: Mapping[str, Demand], level: float) -> dict[str, float]:
 
 
 @dataclass(slots=True)
+class Swings:
+    """By how much a load swings about its mean: so much is kept free, or rates would fall again and again.
+
+    >>> swings = Swings()
+    >>> for second in range(600):
+    ...     swings.note(recent=0.8 + 0.1 * (-1) ** (second // 30), lasting=0.8, now_s=second)
+    >>> round(swings.cores, 2)
+    0.1
+    """
+
+    _square: float = 0.0
+    _past_s: float = 0.0
+    _at_s: float | None = None
+
+    def note(self, recent: float, lasting: float, now_s: float) -> None:
+        """Take a load over half a minute, and over several, cores; `now_s`: seconds of any steady clock."""
+        past_s = 0.0 if self._at_s is None else max(0.0, now_s - self._at_s)
+        self._at_s = now_s
+        self._past_s = min(SWINGS_S, self._past_s + past_s)
+        if self._past_s > 0:
+            self._square += past_s / self._past_s * ((recent - lasting) ** 2 - self._square)
+
+    @property
+    def cores(self) -> float:
+        """Root of the mean square."""
+        return math.sqrt(self._square)
+
+
+@dataclass(slots=True)
 class Governor:
     """Keeps the level steady: it falls at once when there is too little, and rises late, by a step worth it.
 
@@ -83,18 +116,22 @@ class Governor:
     level: float | None = None
     _room_since_s: float | None = None
 
-    def decide(self, demands: Mapping[str, Demand], capacity: float, now_s: float) -> dict[str, float]:
+    def decide(
+        self, demands: Mapping[str, Demand], capacity: float, now_s: float, most: float | None = None
+    ) -> dict[str, float]:
         """Give the rates from now on.
 
         Args:
             demands: by camera, as measured.
             capacity: cores that may be used.
             now_s: seconds of any steady clock.
+            most: cores above which rates fall; None: little more than `capacity`.
         """
         wanted = max((demand.fps for demand in demands.values()), default=0.0)
         present = wanted if self.level is None else self.level
         target = level_of(demands, capacity)
-        if target < present and _used(demands, present) > capacity * (1 + LOWER_BY):
+        most = capacity * (1 + LOWER_BY) if most is None else most
+        if target < present and _used(demands, present) > most:
             self.level, self._room_since_s = target, None
         elif self.level is not None and target >= min(present * (1 + RAISE_BY), wanted):
             if self._room_since_s is None:

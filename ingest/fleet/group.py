@@ -171,7 +171,8 @@ class CameraGroup:
 
     def status(self) -> WorkerStatus:
         """Say how this process and its cameras are doing."""
-        rates = self._rates.note(time.monotonic(), {"cpu": time.process_time()})
+        cpu_s = time.process_time()
+        rates = self._rates.note(time.monotonic(), {"cpu": cpu_s})
         self._memory.tidy(time.monotonic())
         cameras = self._watched()
         threads = camera_threads()
@@ -183,6 +184,7 @@ class CameraGroup:
             alive=True,
             cores=float(len(usable_cores())),
             cpu_share=rates["cpu"],
+            cpu_s=cpu_s,
             rss_bytes=rss_bytes(),
             model=", ".join(refs),
             precision=", ".join(precisions),

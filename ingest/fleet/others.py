@@ -28,22 +28,22 @@ class Others:
     """
 
     used: float = 0.0
-    _mean: float = 0.0
+    _mean: float = 0.0  # of what is measured, which may be less than nothing: clocks are read apart
     _at_s: float | None = None
 
     def note(self, taken: float, cores: float, now_s: float) -> None:
         """Take what they used since the last time.
 
         Args:
-            taken: cores in use that no camera's worker used.
+            taken: cores in use that no camera's worker used; below 0 where that was measured.
             cores: of the worker.
             now_s: seconds of any steady clock.
         """
         past_s = 0.0 if self._at_s is None else max(0.0, now_s - self._at_s)
         self._at_s = now_s
-        self._mean += (1.0 - math.exp(-past_s / MEMORY_S)) * (min(max(0.0, taken), cores) - self._mean)
-        if abs(self._mean - self.used) >= STEP * cores:
-            self.used = round(self._mean, 2)
+        self._mean += (1.0 - math.exp(-past_s / MEMORY_S)) * (min(max(-cores, taken), cores) - self._mean)
+        if abs(max(0.0, self._mean) - self.used) >= STEP * cores:
+            self.used = round(max(0.0, self._mean), 2)
 
 
 def cores_left(cap: float, cores: float, others: float) -> float:

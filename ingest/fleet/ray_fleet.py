@@ -313,7 +313,7 @@ class RayFleet(Supervising):
     def _share(self, now: float) -> None:
         """Where a node has too much to do, lower the rates of its cameras fairly."""
         demands = {
-            name: self._books.demand(name, camera.fps, min(camera.fps_min, camera.fps))
+            name: self._books.present(name, camera.fps, min(camera.fps_min, camera.fps))
             for name, camera in self._wanted.items()
             if self._books.measured(name)
         }

@@ -8,12 +8,13 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ingest.fleet.fair import Governor
+from ingest.fleet.fair import LOWER_BY, Governor, Swings
 from ingest.fleet.health import as_of_now
 from ingest.fleet.orders import Leave, Open, Watch
 from ingest.fleet.others import Others, cores_left
 from ingest.fleet.process import WorkerProcess
 from ingest.fleet.status import WorkerStatus
+from ingest.fleet.turns import NICE
 from ingest.pipeline import Handed
 from ingest.site import Camera
 
@@ -28,6 +29,8 @@ START_S = 60.0
 BACKOFF_S = (1.0, 60.0)
 """Pause before the second restart within `RECENT_S`, and the longest; the first comes at once."""
 RECENT_S = 300.0
+BURST = 1.15
+"""For half a minute cameras may take so many times what they may on average, where the cores are free."""
 CRASHES = frozenset(
     -number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
 )
@@ -45,6 +48,17 @@ def shares_of(cores: Sequence[int], workers: int) -> list[tuple[int, ...]]:
     return [tuple(cores[number::workers]) for number in range(workers)]
 
 
+def _weighty_s(before: WorkerStatus, now: WorkerStatus) -> float:
+    """Give the CPU seconds of a process between two statuses, without evidence, which has a low priority."""
+    made = {camera.camera_id: camera.evidence_cpu_s for camera in before.cameras}
+    light_s = sum(
+        max(0.0, camera.evidence_cpu_s - made[camera.camera_id])
+        for camera in now.cameras
+        if camera.camera_id in made
+    )
+    return max(0.0, now.cpu_s - before.cpu_s - (light_s if NICE > 0 else 0.0))
+
+
 @dataclass(slots=True, eq=False)
 class Slot:
     """One worker's place.
@@ -54,6 +68,7 @@ class Slot:
         cap: cores that its cameras may use together where no other program wants any; see `left`.
         place: its name, whichever process it holds.
         cores: how many it has, below 1 where it shares one with other workers.
+        own_s: CPU seconds that its processes took so far, as far as `cores.busy_seconds` counts them.
     """
 
     order: Open
@@ -68,6 +83,8 @@ class Slot:
     next_start: float = 0.0
     noted: WorkerStatus | None = None
     others: Others = field(default_factory=Others)
+    own_s: float = 0.0
+    swings: Swings = field(default_factory=Swings)
     _falls: list[float] = field(default_factory=list)
 
     def start(self) -> WorkerProcess:
@@ -81,10 +98,20 @@ class Slot:
         return cores_left(self.cap, self.cores, self.others.used)
 
     @property
-    def cpu_share(self) -> float:
-        """Cores that its process uses, as it last told."""
-        told = self.process.status if self.process is not None else None
-        return told.cpu_share if told is not None else 0.0
+    def room_left(self) -> float:
+        """Cores that its cameras may take on average when one more is taken in."""
+        return max(0.0, self.left - self.swings.cores)
+
+    @property
+    def most(self) -> float:
+        """Cores above which the rates of its cameras fall: some of what is kept free serves bursts."""
+        return max(self.left * (1 + LOWER_BY), min(self.left * BURST, self.cores - self.others.used))
+
+    def note(self, status: WorkerStatus) -> None:
+        """Take what its process told."""
+        if self.noted is not None:
+            self.own_s += _weighty_s(self.noted, status)
+        self.noted = status
 
     @property
     def ready(self) -> bool:
@@ -127,7 +154,7 @@ class Slot:
         self.process, self.noted, self.next_start = None, None, now + pause_s
         self.restarts += 1
         orphans = list(self.cameras.values())
-        self.cameras, self.rates, self.governor = {}, {}, Governor()
+        self.cameras, self.rates, self.governor, self.swings = {}, {}, Governor(), Swings()
         return orphans
 
     def watch(self, cameras: Sequence[Camera], handed: Mapping[str, Handed] | None = None) -> None:

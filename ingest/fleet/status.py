@@ -125,7 +125,8 @@ class WorkerStatus:
     Args:
         worker: "host:pid" or an actor's name.
         alive: it answers. restarts: how often it was started again.
-        cores: CPU cores it may use. cpu_share: CPU seconds per second of the last 5 s.
+        cores: CPU cores it may use. cpu_share: CPU seconds per second of the last 5 s. cpu_s: CPU seconds so
+            far.
         rss_bytes: resident memory.
         model: version in use. precision: arithmetic of the detector.
         batches: how many pictures the detector took at once: size -> times.
@@ -153,6 +154,7 @@ class WorkerStatus:
     place: str = ""
     cores_left: float | None = None
     cores_others: float = 0.0
+    cpu_s: float = 0.0
 
     @property
     def name(self) -> str:

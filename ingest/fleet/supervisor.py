@@ -66,6 +66,7 @@ class Supervisor(Supervising):
         self._admission = Admission(self._roster, self._slots, claims)
         self._busy = busy
         self._was_busy: tuple[float, Mapping[int, float]] = (-math.inf, {})
+        self._was_own = [slot.own_s for slot in self._slots]
 
     def _begin(self) -> None:
         """Start the workers.
@@ -111,7 +112,9 @@ class Supervisor(Supervising):
         camera = read_camera(table, self._site)
         with self._lock:
             known = camera.id in self._roster.wanted
-            if not known and (sentence := self._admission.place([camera]).refused.get(camera.id)):
+            if not known and (
+                sentence := self._admission.place([camera], time.monotonic()).refused.get(camera.id)
+            ):
                 raise Refusal(f"camera '{camera.id}' is refused: {sentence.rstrip('.')}.")
             todo = self._roster.send(camera)
             if known:
@@ -180,26 +183,29 @@ class Supervisor(Supervising):
             status = slot.process.status if slot.process else None
             if status is None or status is slot.noted or slot.process is None:
                 continue
-            slot.noted = status
+            slot.note(status)
             self._admission.note(slot, status, slot.process.heard_at)
         self._admission.note_left()
         self._note_others(now)
 
     def _note_others(self, now: float) -> None:
-        """See how busy the cores were beyond what the workers use."""
+        """See how busy the cores were beyond what the workers used."""
         before_s, before = self._was_busy
         if now - before_s < OTHERS_S:
             return
         busy = self._busy()
-        self._was_busy = now, busy
+        own = [slot.own_s - was for slot, was in zip(self._slots, self._was_own, strict=True)]
+        self._was_busy, self._was_own = (now, busy), [slot.own_s for slot in self._slots]
         for slot in self._slots:
             cores = slot.order.cores
             if not all(core in before and core in busy for core in cores) or not cores:
                 continue
-            used = sum(busy[core] - before[core] for core in cores) / (now - before_s)
-            own = sum(other.cpu_share for other in self._slots if other.order.cores == cores)
+            used_s = sum(busy[core] - before[core] for core in cores)
+            own_s = sum(
+                took for other, took in zip(self._slots, own, strict=True) if other.order.cores == cores
+            )
             part = slot.cores / len(cores)
-            slot.others.note((used - own) * part, slot.cores, now)
+            slot.others.note((used_s - own_s) / (now - before_s) * part, slot.cores, now)
 
     # -- what is wanted --
 

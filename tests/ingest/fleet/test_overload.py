@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from dataclasses import replace
 
@@ -27,6 +28,7 @@ class Told:
         self.status = None
         self.left, self.handed = {}, {}
         self.watched, self.cpu_s, self.rates = {}, {}, {}
+        self.own_s, self.looked, self.still = 0.0, {}, {}
 
     def tell(self, order):
         self.orders.append(order)
@@ -36,31 +38,46 @@ class Told:
         elif isinstance(order, Leave):
             for name in order.camera_ids:
                 self.watched.pop(name)
+                self.rates.pop(name, None)
                 self.left[name] = {"illegal_parking": f"what {name} was counting"}
         elif isinstance(order, Rates):
             self.rates |= order.fps
 
-    def live(self, now, own, per_frame):
-        """Let a second pass in which each camera's threads took `own` cores, and each frame `per_frame` s."""
-        cameras = []
+    def live(self, now, own, per_frame, looks):
+        """Let a second pass.
+
+        Each camera's threads take `own` cores, each analysed frame `per_frame` s; `looks` gives how many of
+        the frames of a rate are analysed.
+        """
+        cameras, before_s = [], self.own_s
         for name, one in self.watched.items():
             took = own[name] if isinstance(own, dict) else own
+            took = took(name) if callable(took) else took
             self.cpu_s[name] = self.cpu_s.get(name, 0.0) + took
             fps = self.rates.get(name, one.fps)
+            seen = looks(name, fps)
+            self.looked[name] = self.looked.get(name, 0.0) + seen
+            self.still[name] = self.still.get(name, 0.0) + fps - seen
+            self.own_s += took + per_frame * seen
             cameras.append(
                 CameraStatus(
                     name,
                     f"host:{self.pid}",
                     CameraState.RUNNING,
-                    fps_analysed=fps,
+                    fps_analysed=seen,
                     fps_wanted=fps,
+                    analysed=self.looked[name],
+                    dropped={"still": self.still[name]},
                     cpu_s=self.cpu_s[name],
                 )
             )
-        frames = sum(one.fps_analysed for one in cameras)
-        fixed = sum(own[name] if isinstance(own, dict) else own for name in self.watched)
-        share = fixed + per_frame * frames
-        self.status = WorkerStatus(f"host:{self.pid}", alive=True, cpu_share=share, cameras=tuple(cameras))
+        self.status = WorkerStatus(
+            f"host:{self.pid}",
+            alive=True,
+            cpu_share=self.own_s - before_s,
+            cpu_s=self.own_s,
+            cameras=tuple(cameras),
+        )
         self.heard_at = now
 
     def alive(self):
@@ -74,28 +91,28 @@ class Told:
 
 
 class Machine:
-    """A supervisor over such workers, each of 0.85 cores, and a clock that runs by the second."""
+    """A supervisor over such workers, each with `cap` of a core, and a clock that runs by the second."""
 
-    def __init__(self, tmp_path, cameras, workers=1):
+    def __init__(self, tmp_path, cameras, workers=1, cap=0.85):
         order = Open(site_of(*cameras), GroupSettings(sends=False), tmp_path, "http://127.0.0.1:9", "")
         self.supervisor = Supervisor(order, Size(workers), Claims(None, None), busy=self.busy)
         self.others = 0.0
         self.busy_s = 0.0
         self.workers = [Told(number) for number in range(workers)]
         for slot, worker in zip(self.supervisor._slots, self.workers, strict=True):
-            slot.process, slot.cap, slot.cores = worker, 0.85, 1.0
+            slot.process, slot.cap, slot.cores = worker, cap, 1.0
         self.cores = self.supervisor._slots[0].order.cores
-        self.now = time.monotonic()
+        self.now = self.begun = time.monotonic()
 
     def busy(self):
         """All cores together were busy with the workers and with other programs."""
         return {core: self.busy_s / len(self.cores) for core in self.cores}
 
-    def run(self, seconds, own=0.05, per_frame=0.01):
+    def run(self, seconds, own=0.05, per_frame=0.01, looks=lambda _, fps: fps):
         for _ in range(seconds):
             self.now += 1.0
             for worker in self.workers:
-                worker.live(self.now, own, per_frame)
+                worker.live(self.now, own, per_frame, looks)
             used = sum(worker.status.cpu_share for worker in self.workers)
             self.busy_s += used + self.others * len(self.cores)
             self.supervisor.tick(self.now)
@@ -160,7 +177,7 @@ def test_estimates_let_some_in_and_measured_costs_let_in_as_many_as_fit(tmp_path
     machine = Machine(tmp_path, live_cameras(12))
     machine.run(3)
     assert len(machine.workers[0].watched) == 10  # 0.08 each
-    machine.run(30)  # measured: 0.05 and 5 frames of 0.01 s each: 0.1
+    machine.run(60)  # measured: 0.05 and 5 frames of 0.01 s each: 0.1
     assert len(machine.workers[0].watched) == 8
     assert len(machine.refused()) == 4
     assert "it would take 0.10 cores, and 8 cameras use 0.80 of the 0.85" in machine.refused()["cam-11"]
@@ -168,13 +185,13 @@ def test_estimates_let_some_in_and_measured_costs_let_in_as_many_as_fit(tmp_path
 
 def test_cameras_that_turn_out_too_dear_are_refused_and_the_others_keep_their_rates(tmp_path):
     machine = Machine(tmp_path, live_cameras(5))
-    machine.run(30, own=0.25)  # 0.3 each: two fit
+    machine.run(100, own=0.25)  # 0.3 each: two fit; rates are lowered until those that came have left
     assert len(machine.workers[0].watched) == 2
     assert len(machine.refused()) == 3
     assert all(
         "(as measured)" in said or "it would take 0.30 cores" in said for said in machine.refused().values()
     )
-    assert machine.workers[0].rates == {}
+    assert lowered(machine) == {}
 
 
 def test_a_flood_is_refused_and_not_the_others(tmp_path):
@@ -234,3 +251,95 @@ def test_a_worker_that_falls_gives_its_cameras_to_the_others_as_far_as_they_have
     machine.run(10)
     assert len(machine.workers[0].watched) == 6
     assert replace(machine.supervisor.status()[0]).alive is False
+
+
+def watched(machine):
+    return sum(len(worker.watched) for worker in machine.workers)
+
+
+def left(machine):
+    """How often a camera had to leave its worker."""
+    return sum(isinstance(order, Leave) for worker in machine.workers for order in worker.orders)
+
+
+def lowered(machine):
+    return {name: fps for worker in machine.workers for name, fps in worker.rates.items() if fps < 5.0}
+
+
+def quiet(_, fps):
+    """What `--gate lookback` looks at on a typical street: a key frame every 2 s, and a little more."""
+    return 0.5 + 0.037 * (fps - 0.5)
+
+
+def rush(_, fps):
+    return 0.5 + 0.6 * (fps - 0.5)
+
+
+def test_as_many_cameras_as_fit_by_what_they_take_are_let_in_within_seconds(tmp_path):
+    """26 of 0.076 cores each on 2: by what each would take if it were analysed 5 times a second, 12."""
+    machine = Machine(tmp_path, live_cameras(28), workers=2, cap=1.0)
+    machine.run(40, own=0.0627, per_frame=0.02, looks=quiet)
+    assert watched(machine) == 26
+    machine.run(600, own=0.0627, per_frame=0.02, looks=quiet)
+    assert watched(machine) == 26
+    assert left(machine) == 0
+    assert lowered(machine) == {}
+    assert all(
+        "it would take 0.08 cores, and 26 cameras use 1.98 of the 2.00" in said
+        for said in machine.refused().values()
+    )
+
+
+def test_a_rush_hour_lowers_all_rates_and_nobody_leaves_and_afterwards_all_is_as_before(tmp_path):
+    machine = Machine(tmp_path, live_cameras(26), workers=2, cap=1.0)
+    machine.run(300, own=0.0627, per_frame=0.02, looks=quiet)
+    machine.run(30, own=0.0627, per_frame=0.02, looks=rush)
+    assert len(lowered(machine)) == 26, "it is noticed within half a minute"
+    machine.run(300, own=0.0627, per_frame=0.02, looks=rush)
+    rates = set(machine.workers[0].rates.values())
+    assert len(rates) == 1
+    assert 1.0 <= rates.pop() < 1.5
+    assert all(worker.status.cpu_share < 1.04 for worker in machine.workers)
+    machine.run(120, own=0.0627, per_frame=0.02, looks=quiet)
+    assert lowered(machine) == {}
+    assert watched(machine) == 26
+    assert left(machine) == 0
+
+
+class Bursts:
+    """Streets on which now here, now there something goes on for 15 s, a quarter of the time."""
+
+    def __init__(self, machine):
+        self.machine, self.seen = machine, {}
+
+    def on(self, name):
+        key = name, int(self.machine.now - self.machine.begun) // 15
+        if key not in self.seen:
+            self.seen[key] = random.Random(f"{key}").random() < 0.25
+        return self.seen[key]
+
+    def own(self, name):
+        return 0.13 if self.on(name) else 0.04  # 0.0625 on average
+
+    def looks(self, name, fps):
+        return fps if self.on(name) else 0.5
+
+
+@pytest.mark.parametrize("cap", [0.85, 1.0])
+def test_bursts_make_cameras_neither_come_and_go_nor_lose_their_rates_for_long(tmp_path, cap):
+    machine = Machine(tmp_path, live_cameras(40), workers=2, cap=cap)
+    streets = Bursts(machine)
+    keys = {
+        "own": dict.fromkeys((f"cam-{n}" for n in range(40)), streets.own),
+        "per_frame": 0.02,
+        "looks": streets.looks,
+    }
+    machine.run(300, **keys)
+    begun, seconds_lowered = left(machine), 0
+    for _ in range(1800):
+        machine.run(1, **keys)
+        seconds_lowered += bool(lowered(machine))
+    fit = 2 * cap / (0.0625 + 0.02 * (0.25 * 5 + 0.75 * 0.5))
+    assert 0.85 * fit <= watched(machine) <= 1.1 * fit
+    assert left(machine) - begun <= 4, "in half an hour"
+    assert cap == 1.0 or seconds_lowered < 0.2 * 1800, "what is kept free serves bursts"
