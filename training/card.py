@@ -13,6 +13,7 @@ from typing import Any
 from training.origins import making, sources, table
 from training.outlook import by_epochs
 from training.release import LICENCE
+from training.shortfall import section as shortfall
 
 WEAK_BELOW = 0.6
 FEW_BOXES = 30
@@ -36,6 +37,7 @@ def card(metrics: Metrics, dataset: Mapping[str, Any]) -> str:
         _ablations(metrics),
         _learning(metrics),
         by_epochs(metrics),
+        shortfall(metrics, dataset),
         making(metrics, dataset),
         sources(dataset),
         _weaknesses(metrics, dataset),

@@ -27,7 +27,7 @@ from training.claims import ValSets, only, val_sets_of
 from training.evaluation.lists import look_at_list, look_at_lists
 from training.evaluation.measure import score_lists
 from training.labels import Taxonomy, load_taxonomy
-from training.outlook import curve_table, outlooks
+from training.outlook import BASE_SET, ON_BASE_SET, curve_table, outlooks
 from training.stages import read_config
 from training.yolo_data import read_data_set
 
@@ -192,8 +192,10 @@ def _measured(one: Checkpoint, sets: ValSets, scenes: Sequence[Path], taxonomy: 
             data = read_data_set(folder / "data.yaml", "val")
             made = look_at_list(folder.name, data, detector, taxonomy)
             lists.append(only(made, sets.rendered, taxonomy))
+    of_base = [entry for entry in lists if entry.folder == BASE_SET]
+    alone = score_lists(of_base, taxonomy, at_work=False) if of_base else {}
     for name, score in score_lists(lists, taxonomy, at_work=False).items():
-        yield {
+        row = {
             "stage": one.stage,
             "epoch": one.epoch,
             "pictures_seen": one.pictures_seen,
@@ -201,6 +203,7 @@ def _measured(one: Checkpoint, sets: ValSets, scenes: Sequence[Path], taxonomy: 
             "ap50": round(score.ap50, 4),
             "boxes": score.n,
         }
+        yield row | ({ON_BASE_SET: round(alone[name].ap50, 4)} if name in alone else {})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

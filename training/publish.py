@@ -12,7 +12,6 @@ import os
 import platform
 import shutil
 import tempfile
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -24,7 +23,7 @@ from detector.detector import Detector
 from detector.errors import Failure, WrongUse
 from detector.registry import models_root, resolve
 from detector.spec import ModelSpec, Stored
-from training.card import card
+from training.card_file import write_card
 from training.claims import (
     ValSets,
     count_alarms,
@@ -33,21 +32,24 @@ from training.claims import (
     score_completed,
     val_sets_of,
 )
+from training.evaluation.intervals import ap_difference
 from training.evaluation.lists import ValList, look_at_lists
 from training.evaluation.measure import BOOTSTRAP_ROUNDS, measure_model, score_lists, score_min_of
 from training.evaluation.thresholds import FEW_BOXES
 from training.export import export_onnx, load_checkpoint, measure_parity, save_slim
 from training.labels import CLASSES_FILE, Taxonomy, load_taxonomy
+from training.metrics import draws
+from training.outlook import BASE_SET
 from training.parity import compare_forms, map50
 from training.quantise import DROP_MAX, draw_calibration, quantise_within
 from training.release import INT8_FILES, model_toml
-from training.stages import read_config
+from training.stages import read_config, rendered_sets
+from training.taught import taught
 
 REPOSITORY = CLASSES_FILE.parent.parent
 SIDE_PX = 640
 SIZE_MAX = 12_000_000
 PARITY_PICTURES = 64
-BASE_SET = "coco_mini"
 CLASS_DROP_MAX = 0.01
 """Of AP50: what INT8 may cost a class with FEW_BOXES boxes and more and still be what runs by default."""
 SCORE_MIN_UNSCORED = 0.25
@@ -194,15 +196,14 @@ def _fill(folder: Path, request: Request, version: int) -> None:
             if key in config["train"]
         },
         "stages": json.loads((request.run / "history.json").read_text(encoding="utf-8")),
+        "taught": taught(request.run, taxonomy.names, rendered_sets(config)),
         "parity": asdict(_parity(slim, folder, lists)),
         "forms": compare_forms(forms, taxonomy),
         "int8": quantised,
         **_reports(request.run),
     }
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
-    described = REPOSITORY / "datasets" / draft.dataset / "dataset.toml"
-    dataset = tomllib.loads(described.read_text(encoding="utf-8"))
-    (folder / "card.md").write_text(card(metrics, dataset), encoding="utf-8")
+    write_card(folder)
 
 
 def _write_weights(weights: Path, slim: Path, folder: Path) -> tuple[tuple[str, ...], int]:
@@ -277,7 +278,21 @@ def _compare_with_base(
         "sha256": hashlib.sha256(base.read_bytes()).hexdigest(),
         "model": _plain_scores(ours, taxonomy),
         "base": _plain_scores(theirs, taxonomy),
+        "difference": _differences(ours, theirs, taxonomy),
     }
+
+
+def _differences(
+    ours: Sequence[ValList], theirs: Sequence[ValList], taxonomy: Taxonomy
+) -> dict[str, dict[str, float]]:
+    """Give the 95 % interval of AP50 less the base's, class by class, both on the same draws of pictures."""
+    of_model, of_base = (score_lists(lists, taxonomy, at_work=False) for lists in (ours, theirs))
+    found = {}
+    for name in (name for name in of_model if name in of_base):
+        one, other = of_model[name].matches, of_base[name].matches
+        low, high = ap_difference(one, other, draws(len(one.labelled), BOOTSTRAP_ROUNDS))
+        found[name] = {"low": round(low, 4), "high": round(high, 4)}
+    return found
 
 
 def _plain_scores(lists: Sequence[ValList], taxonomy: Taxonomy) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from training.card import card, rendered_only
+from training.card_file import main
 from training.labels import load_taxonomy
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -186,11 +188,51 @@ def test_the_curve_by_epochs_says_what_is_short_and_that_it_is_not_measured_agai
     assert "1.0 more doublings would do it, about 16,000 pictures seen (an extrapolation" in section
     assert "- bin has" not in section  # 0.95 is what was wanted, and the version has it
     assert "- stall has 0.500 of the 0.60 wanted; too few epochs were measured" in section
+    assert "- car has 0.600 of the 0.680 wanted; too few epochs were measured" in section
     metrics["classes"] = {"bin": metrics["classes"]["bin"]}
+    metrics["base"]["model"]["car"]["ap50"] = 0.7
     assert "No class is short of what was wanted." in card(metrics, dataset())
+
+
+def test_what_is_short_is_followed_by_what_data_would_mend_it() -> None:
+    text = card(some_metrics(), dataset(lacking={"litter": "litter from above."}))
+    section = text[text.index("## What is short, and what data would mend it") :].partition("\n## ")[0]
+    assert "| litter | 0.500 | 0.550 | 0.050 | 9 |" in section
+    assert "- **litter** has 0.500 of the 0.55 wanted." in section
+    assert "What data would do it: litter from above." in section
+    assert "- **car** has 0.600 of the 0.700 of the base model less 0.02, on coco_mini." in section
+    assert "- **bin**" not in section
 
 
 def test_completed_labels_stand_beside_the_given_ones() -> None:
     done = {"stall": {"added": 3, "ignored": 6, "ap50": 0.6, "ap5095": 0.3, "n": 12}}
     text = card(some_metrics(completed=done), dataset())
     assert "| stall | 0.500 | 9 | 0.600 | 12 | 3 | 6 |" in text
+
+
+def test_a_card_is_written_again_from_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "metrics.json").write_text(json.dumps(some_metrics(dataset="street-1")))
+    assert main([str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path}/card.md\n"
+    assert (tmp_path / "card.md").read_text() == card(some_metrics(dataset="street-1"), dataset())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "metrics.json: cannot be read or written (No such file or directory)."),
+        ("{", "metrics.json: is damaged, so there is no card"),
+        ("{}", "metrics.json: is damaged, so there is no card (KeyError('dataset'))."),
+        ('{"dataset": "none"}', "datasets/none/dataset.toml: cannot be read"),
+        ('{"dataset": "street-1"}', "is damaged, so there is no card (KeyError('model'))."),
+    ],
+)
+def test_a_version_without_whole_figures_keeps_its_card(
+    text: str | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "card.md").write_text("as it was")
+    if text is not None:
+        (tmp_path / "metrics.json").write_text(text)
+    assert main([str(tmp_path)]) == 1
+    assert said in capsys.readouterr().err
+    assert (tmp_path / "card.md").read_text() == "as it was"

@@ -215,6 +215,42 @@ def test_the_command_prints_the_table_and_the_outlook(
 
 @pytest.mark.train
 @pytest.mark.filterwarnings("ignore")
+def test_a_class_of_the_bases_list_is_measured_there_alone_too(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs pip install 'kerbwatch[train]'")
+    pytest.importorskip("ultralytics", reason="needs pip install 'kerbwatch[train]'")
+    from training.torchvision_shim import install
+
+    install()
+    run = a_run(tmp_path)
+    untrained(run, ["settle"])
+    config = (run / "config.toml").read_text()
+    (run / "config.toml").write_text(
+        config.replace("[[stage]]", '[[data.set]]\nfolder = "coco_mini"\n[[stage]]', 1)
+    )
+    a_set(tmp_path / "bins", ["bin", "bus"], [0, 1])
+    a_set(tmp_path / "coco_mini", ["bus"], [0])
+    rows = {row["class"]: row for row in curve.curve(run, tmp_path, [])}
+    assert (rows["bus"]["boxes"], rows["bin"]["boxes"]) == (4, 2)
+    assert 0 <= rows["bus"]["ap50_base_set"] <= 1
+    assert "ap50_base_set" not in rows["bin"]
+
+
+def untrained(run: Path, stages: list[str]) -> None:
+    """Put untrained networks in the place of the checkpoints of some stages; remove those of the others."""
+    import torch
+    from ultralytics.nn.tasks import DetectionModel
+
+    model = DetectionModel("yolo11n.yaml", nc=len(NAMES), verbose=False).eval()
+    model.args, model.names = {"task": "detect"}, dict(enumerate(NAMES))
+    for path in run.glob("*/weights/epoch*.pt"):
+        if path.parent.parent.name in stages:
+            torch.save({"model": model, "train_args": {}}, path)
+        else:
+            path.unlink()
+
+
+@pytest.mark.train
+@pytest.mark.filterwarnings("ignore")
 def test_rendered_scenes_count_for_their_own_class_alone(tmp_path: Path) -> None:
     """Everything real, on untrained networks: the boxes of `bin` are those of the real list."""
     pytest.importorskip("torch", reason="needs pip install 'kerbwatch[train]'")
@@ -222,17 +258,8 @@ def test_rendered_scenes_count_for_their_own_class_alone(tmp_path: Path) -> None
     from training.torchvision_shim import install
 
     install()
-    import torch
-    from ultralytics.nn.tasks import DetectionModel
-
     run = a_run(tmp_path)
-    model = DetectionModel("yolo11n.yaml", nc=len(NAMES), verbose=False).eval()
-    model.args, model.names = {"task": "detect"}, dict(enumerate(NAMES))
-    for path in run.glob("*/weights/epoch*.pt"):
-        if path.parent.parent.name == "settle":
-            torch.save({"model": model, "train_args": {}}, path)
-        else:
-            path.unlink()
+    untrained(run, ["settle"])
     a_set(tmp_path / "bins", ["bin"], [0])
     labels = [NAMES.index("bin"), NAMES.index("flying_wire")]
     scenes = [a_set(tmp_path / name, list(NAMES), labels) for name in ("wires_val", "more_val")]

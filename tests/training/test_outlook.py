@@ -91,18 +91,43 @@ def test_only_classes_that_are_short_of_what_was_wanted_are_spoken_of() -> None:
     assert outlook.outlooks(rows, {"truck": 0.0}) == []
 
 
+def test_people_and_vehicles_are_held_to_the_base_on_its_own_list() -> None:
+    rows = [
+        {
+            "stage": "a", "epoch": epoch, "pictures_seen": 1000 * 2**epoch, "class": name, "ap50": 0.9, "boxes": 9,
+            **({"ap50_base_set": 0.3 + 0.02 * epoch} if name == "bus" else {}),
+        }
+        for epoch in range(4)
+        for name in ("bus", "motorcycle")
+    ]  # fmt: skip
+    (bus, motorcycle) = outlook.outlooks(rows, {}, {"bus": (0.36, 0.4), "motorcycle": (0.36, 0.4)})
+    assert bus.startswith("bus has 0.360 of the 0.400 wanted and rises by 0.020 per doubling")
+    assert "2.0 more doublings would do it" in bus
+    assert motorcycle.startswith("motorcycle has 0.360 of the 0.400 wanted; too few epochs were measured")
+    assert outlook.outlooks(rows, {}, {"bus": (0.4, 0.4)}) == []
+
+
 def test_the_table_has_a_line_an_epoch_in_the_order_they_were_made() -> None:
     rows = [
         {"stage": "settle", "epoch": 0, "pictures_seen": 30_000, "class": "bin", "ap50": 0.9, "boxes": 9},
         {"stage": "wide", "epoch": 1, "pictures_seen": 20_000, "class": "bin", "ap50": 0.8, "boxes": 9},
         {"stage": "wide", "epoch": 1, "pictures_seen": 20_000, "class": "stall", "ap50": 0.6, "boxes": 9},
-        {"stage": "wide", "epoch": 1, "pictures_seen": 20_000, "class": "truck", "ap50": 0.1, "boxes": 9},
+        {"stage": "wide", "epoch": 1, "pictures_seen": 20_000, "class": "tricycle", "ap50": 0.1, "boxes": 9},
+        {
+            "stage": "wide",
+            "epoch": 1,
+            "pictures_seen": 20_000,
+            "class": "truck",
+            "ap50": 0.1,
+            "boxes": 9,
+            "ap50_base_set": 0.3,
+        },
     ]
     assert outlook.curve_table(rows).splitlines() == [
-        "| pictures seen | after epoch | bin | stall |",
-        "|---|---|---|---|",
-        "| 20,000 | wide 2 | 0.800 | 0.600 |",
-        "| 30,000 | settle 1 | 0.900 |  |",
+        "| pictures seen | after epoch | bin | stall | truck |",
+        "|---|---|---|---|---|",
+        "| 20,000 | wide 2 | 0.800 | 0.600 | 0.300 |",
+        "| 30,000 | settle 1 | 0.900 |  |  |",
     ]
 
 

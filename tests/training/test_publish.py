@@ -166,6 +166,9 @@ def test_a_version_from_checkpoint_to_card(tmp_path: Path) -> None:
     )
     stage = {"name": "all", "epochs": 1, "side_px": 64, "freeze_layers": 0, "lr": 0.1, "pictures": 2}
     (run / "history.json").write_text(json.dumps([stage]))
+    (run / "labels/wires_train").mkdir(parents=True)
+    (run / "labels/wires_train/a.txt").write_text(f"{names.index('bin')} 0.5 0.5 0.2 0.2\n")
+    (run / "train.txt").write_text("./images/wires_train/a.jpg\n")
     curve = [{"pictures": 10, "class": "litter", "ap50": 0.25}]
     (run / "learning_curve.json").write_text(json.dumps(curve))
     epochs = [{"stage": "all", "epoch": 0, "pictures_seen": 2, "class": "bin", "ap50": 0.125, "boxes": 2}]
@@ -189,6 +192,10 @@ def test_a_version_from_checkpoint_to_card(tmp_path: Path) -> None:
     assert metrics["precision"] == spec.precision == "int8"
     assert metrics["int8"]["losers"] == {}
     assert set(metrics["forms"]["map50"]) == {"checkpoint", "onnx", "int8"}
+    assert metrics["taught"] == {"bin": {"rendered": {"boxes": 1, "pictures": 1}}}
+    (apart,) = metrics["base"]["difference"].values()
+    measured = [metrics["base"][side]["car"]["ap50"] for side in ("model", "base")]
+    assert apart["low"] <= measured[0] - measured[1] <= apart["high"]
     assert metrics["parity"]["score_max"] < 1e-3
     assert metrics["int8"]["calibration"]["sets"] == {"cn_garbage_bins": 1, "coco_mini": 1}
     assert metrics["look_alikes"]["every real val picture"]["pictures"] == 4
@@ -196,6 +203,7 @@ def test_a_version_from_checkpoint_to_card(tmp_path: Path) -> None:
     assert "rendered pictures only: flying_wire" in text
     assert "| 10 | 0.250 |" in text
     assert "| 2 | all 1 | 0.125 |" in text
+    assert "- **flying_wire** has " in text
     assert metrics["epoch_curve"] == epochs
     assert str(tmp_path) not in text + json.dumps(metrics)
     assert {path.suffix for path in folder.iterdir()} == {".md", ".toml", ".json", ".onnx", ".xml", ".bin"}

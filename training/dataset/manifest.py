@@ -126,6 +126,7 @@ class Manifest(_Strict):
         config: training config that builds it from its sources.
         class_map: source to its class names to ours; "" where a class is left out.
         weaknesses: what a model learnt from it cannot know, one sentence each, for its card.
+        lacking: class to the pictures it would need, for the card of a model that falls short in it.
     """
 
     name: str = Field(min_length=1)
@@ -150,6 +151,7 @@ class Manifest(_Strict):
     test: Counts = Counts()
     class_map: dict[str, dict[str, str]] = Field(default_factory=dict)
     weaknesses: tuple[str, ...] = ()
+    lacking: dict[str, str] = Field(default_factory=dict)
     source: tuple[Source, ...] = ()
 
     @property

@@ -30,6 +30,8 @@ THRESHOLD_TOLERANCE = 0.01
 REPOSITORY = CLASSES_FILE.parent.parent
 ELSEWHERE = {
     "base.base": "needs the base checkpoint, which is not committed, and the extra [train]",
+    "base.difference": "needs the base checkpoint, which is not committed, and the extra [train]",
+    "taught": "counts of the training set, which is not committed",
     "parity": "needs the extra [train]; `kerbwatch export --pictures` measures it",
     "forms": "needs the extra [train]; `kerbwatch publish` measures it",
     "int8": "needs the extra [train]; `kerbwatch publish` measures it",
