@@ -204,7 +204,15 @@ class PlaceBook:
             if twin := next(self._twins(claim.track, at), None):
                 twin.track_ids.add(claim.track.track_id)
                 continue
+            self._replace(claim.track, at)
             self._places.append(self._begin(claim, at))
+
+    def _replace(self, newcomer: Track, at: datetime) -> None:
+        """End what stood where another has come to rest: the place was seen empty in between."""
+        first_box = self._first_boxes.get(newcomer.track_id, newcomer.xyxy)
+        for place in self._places:
+            fits = place.last_seen < at and place.fits(newcomer, self._wh or (1, 1))
+            place.replaced = place.replaced or (fits and place.taken_over(newcomer, first_box))
 
     def _twins(self, track: Track, at: datetime) -> Iterator[Place]:
         """Give the places held in this very frame by something that shows the same thing."""

@@ -78,6 +78,7 @@ class Place:
     phase: EventPhase | None = None
     event_id: str = ""
     remembered: bool = False
+    replaced: bool = False
     labels: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -97,7 +98,9 @@ class Place:
 
     @property
     def over(self) -> bool:
-        """Whether it has been out of sight for too long to be the same thing, should it come again."""
+        """Whether it has been out of sight for too long to be the same thing, or another stands there."""
+        if self.replaced:
+            return True
         if not self.known:
             return self.absent_s > self.tolerance_s or self.unseen_s > UNSEEN_LIMIT_S
         patience = self.tolerance_s if self.left_s >= LEFT_S else max(KNOWN_TOLERANCE_S, self.tolerance_s)

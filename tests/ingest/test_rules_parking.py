@@ -102,6 +102,19 @@ def test_a_car_that_leaves_and_another_that_comes_are_two_cases():
     assert len(ended(events)) == 2
 
 
+def test_what_nobody_saw_leave_has_left_when_another_stands_there():
+    """It would be waited for 15 s longer, and for ever where the newcomer hides it."""
+    first = Actor("car", standing(CAR, until=30))
+    later = Actor("car", visit(CAR, AWAY, arrive=43, leave=900))
+    events = judge(parking(), scenes([first, later], 100))
+    one, other = confirmed(events)
+    (end,) = ended(events)
+    assert end.event_id == one.event_id
+    assert (end.ended_at - START).total_seconds() == pytest.approx(30, abs=0.5)
+    assert (end.observed_at - START).total_seconds() == pytest.approx(43, abs=3)
+    assert (other.started_at - START).total_seconds() == pytest.approx(43, abs=0.5)
+
+
 def test_neighbours_are_cases_of_their_own():
     row = [Actor("motorcycle", standing((x, 170, x + 14, 200))) for x in range(100, 160, 12)]
     events = judge(parking(("footway", LANE, {})), scenes(row, 30))
