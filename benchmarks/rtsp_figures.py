@@ -15,6 +15,7 @@ from ingest.fleet.ages import quantile, share_within
 AGE_MAX_S = 1.0
 LOST_MAX = 0.01
 """Share of due frames that a camera may lose by being late and still hold."""
+WATCHED = frozenset({"running", "degraded"})
 LOST_REASONS = ("late", "stale", "overload", "undecodable")
 SAME_S = 15.0
 """What comes to a place so soon after something left it is taken for the same thing."""
@@ -55,13 +56,48 @@ def in_time(counted: Mapping[str, int]) -> float | None:
 
 def grown(first: Table, last: Table) -> dict[str, int]:
     """Give how much a camera's counters grew: frames in, analysed, dropped by reason; 0 if it began anew."""
-    dropped = Counter(last["dropped"])
+    dropped: Counter[str] = Counter(last["dropped"])
     dropped.subtract(first["dropped"])
     return {
         "frames_in": max(0, last["frames_in"] - first["frames_in"]),
         "analysed": max(0, last["analysed"] - first["analysed"]),
         **{reason: count for reason, count in dropped.items() if count > 0},
     }
+
+
+@dataclass(frozen=True)
+class LetIn:
+    """What admission made of the cameras: ids of those that run, and the sentences of those it refuses."""
+
+    running: tuple[str, ...]
+    refused: Mapping[str, str]
+    others: Mapping[str, str]
+
+    @property
+    def decided(self) -> bool:
+        """Every camera runs or is refused."""
+        return not self.others
+
+
+def let_in(cameras: Mapping[str, Table], names: Sequence[str]) -> LetIn:
+    """Sort the cameras of a look.
+
+    >>> rows = {"a": {"state": "running", "fault": ""}, "b": {"state": "refused", "fault": "no room: ..."}}
+    >>> let_in(rows, ["a", "b", "c"])
+    LetIn(running=('a',), refused={'b': 'no room: ...'}, others={'c': 'not in the status'})
+    """
+    states = {name: cameras[name]["state"] if name in cameras else "not in the status" for name in names}
+    return LetIn(
+        tuple(name for name, state in states.items() if state in WATCHED),
+        {name: cameras[name]["fault"] for name, state in states.items() if state == "refused"},
+        {name: state for name, state in states.items() if state not in {*WATCHED, "refused"}},
+    )
+
+
+def watched(looks: Sequence[Mapping[str, Table]]) -> float:
+    """Give how many cameras were watched, on average over the looks; 0 without looks."""
+    counts = [sum(row["state"] in WATCHED for row in look.values()) for look in looks]
+    return round(sum(counts) / len(counts), 2) if counts else 0.0
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from benchmarks import (
     rtsp_faults,
     rtsp_figures,
     rtsp_load_server,
+    rtsp_rated_load,
+    rtsp_waiting,
     scaling,
 )
 from benchmarks.cameras_per_core import Row
@@ -33,8 +35,12 @@ from benchmarks.rtsp_figures import (
     held,
     keep_up,
     largest,
+    let_in,
     summed,
+    watched,
 )
+from benchmarks.serving import Look
+from detector.errors import Failure
 
 START = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
 ZERO = START.timestamp()
@@ -233,3 +239,90 @@ def test_a_result_has_date_command_and_interval(tmp_path):
     assert document["command"].startswith("python benchmarks/floor.py")
     machine.save(document, tmp_path / "a" / "floor.json")
     assert (tmp_path / "a" / "floor.json").read_text().startswith('{\n "benchmark": "floor"')
+
+
+def test_who_is_let_in_is_counted_and_a_mean_of_those_watched_is_what_costs_are_shared_by():
+    def row(state, fault=""):
+        return {"state": state, "fault": fault}
+
+    early = {
+        "a": row("running"),
+        "b": row("starting"),
+        "c": row("refused", "no room: it would take 0.08 cores"),
+    }
+    late = {
+        "a": row("degraded"),
+        "b": row("running"),
+        "c": row("refused", "no room: it would take 0.08 cores"),
+    }
+    assert not let_in(early, "abc").decided
+    assert let_in(late, "abc").decided
+    assert let_in(late, "abc").running == ("a", "b")
+    assert let_in(late, "abc").refused == {"c": "no room: it would take 0.08 cores"}
+    assert watched([early, late]) == 1.5
+    assert watched([]) == 0.0
+
+
+class Told:
+    """A watch whose looks are those of a story, each for a while."""
+
+    def __init__(self, *story):
+        self.story = list(story)
+        self.cases = {}
+
+    @property
+    def looks(self):
+        cameras = self.story.pop(0) if len(self.story) > 1 else self.story[0]
+        return [Look(0.0, {name: {"state": state, "fault": "no room"} for name, state in cameras.items()})]
+
+
+def test_the_count_waits_for_what_admission_sticks_to(monkeypatch):
+    monkeypatch.setattr(rtsp_waiting, "DECIDED_S", 0.5)
+    story = Told({"a": "running", "b": "running"}, {"a": "running", "b": "refused"})
+    seconds, found = rtsp_waiting.wait_decided(story, "ab", connect_s=30)
+    assert 0.5 <= seconds < 20
+    assert (found.running, list(found.refused)) == (("a",), ["b"])
+
+
+def test_where_nothing_runs_the_sentence_says_why():
+    with pytest.raises(Failure, match=r"no camera runs after 0 s: \['no room'"):
+        rtsp_waiting.wait_decided(Told({"a": "refused"}), "a", connect_s=0.3)
+
+
+def test_a_run_in_which_not_all_were_let_in_says_so_first(capsys):
+    found = let_in(
+        {"a": {"state": "running", "fault": ""}, "b": {"state": "refused", "fault": "no room."}}, "ab"
+    )
+    said = rtsp_rated_load.not_let_in(2, found, 50.0)
+    assert (said["holds"], said["keeps_up"], said["let_in"]) == (False, False, 1)
+    rtsp_rated_load.show_rated(
+        {
+            **said,
+            "substream": False,
+            "seconds": 60.0,
+            "holding": 1,
+            "watched": 1.0,
+            "lost": 0.0,
+            "lag_s": [0.1, 0.2, 0.3],
+            "age_s": [0.1, 0.2, 0.3],
+            "ages": {"0.3": 9},
+            "share_in_time": 1.0,
+            "event_to_case_s": [1.0, 2.0, 2.5],
+            "events_due": 3,
+            "events_missing_n": 0,
+            "cases_twice": 0,
+            "cores_used": {"workers": 0.1},
+            "cores": 2,
+            "serve_per_camera": 0.1,
+            "workers": [],
+            "states": {},
+            "counts": {},
+        }
+    )
+    searched, first, *more = capsys.readouterr().out.splitlines()
+    assert searched == (
+        "2 cameras do not hold, of which ONLY 1 WERE LET IN, 1 refused: no room; decided after 50 s"
+    )
+    assert first.startswith("2 cameras for 60 s, of which ONLY 1 WERE LET IN, 1 refused: no room: 1 hold")
+    assert [line.endswith("NOT MET") for line in more[:2]] == [True, True]
+    assert "serve 0.1000 for each of 1 cameras watched" in more[2]
