@@ -15,13 +15,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import takewhile
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from detector.types import Detections
-from ingest.boxes import Boxes, displacement, iou_matrix
+from ingest.boxes import Boxes, displacement, iou, iou_matrix
 from ingest.types import XYXY, Track
 
 GROUPS = {
@@ -37,6 +38,11 @@ GROUPS = {
     "bin_overflow": "bin",
 }
 """Labels that one thing may flicker between; any other label stands for itself."""
+
+CONFUSED = frozenset({frozenset({"vehicle", "stall"}), frozenset({"vehicle", "cycle"})})
+"""Groups under whose names one thing is seen in the same frame; a stall on a tricycle is both."""
+CONFUSED_IOU = 0.8  # two boxes of such groups above this are one thing
+CONFUSED_FRAMES = 3  # for which one of them at rest may go by the other name alone
 
 SCORE_LOW = 0.1
 SCORE_MIN = 0.25  # for a class without a threshold of its own
@@ -200,7 +206,8 @@ class Tracker:
         sure = kept.score >= limits[kept.label]
         left = self._match(kept, np.flatnonzero(sure), at, sure=True)
         self._match(kept, np.flatnonzero(~sure & (kept.score >= SCORE_LOW)), at, sure=False)
-        self._things += [self._begin(kept, index, at) for index in left]
+        for row in sorted(left, key=lambda row: -float(kept.score[row])):
+            self._begin_or_vote(kept, row, at)
         for thing in self._things:
             if not thing.missed:
                 thing.rest.update(_xyxy(thing.box), at, wh)
@@ -234,6 +241,17 @@ class Tracker:
                 things[first].see(boxes.xyxy[row].astype(np.float64), float(boxes.score[row]), name, at)
                 taken.add(row)
         return [int(row) for row in rows if int(row) not in taken]
+
+    def _begin_or_vote(self, boxes: Detections, row: int, at: datetime) -> None:
+        """Begin a thing, unless it is one that is followed already under another group's name."""
+        label, xyxy = boxes.names[int(boxes.label[row])], _xyxy(boxes.xyxy[row])
+        for thing in self._things:
+            pair = frozenset({group_of(thing.label), group_of(label)})
+            there = thing.missed <= (CONFUSED_FRAMES if thing.rest.resting else 0)
+            if pair in CONFUSED and there and iou(_xyxy(thing.box), xyxy) >= CONFUSED_IOU:
+                thing.vote(label, float(boxes.score[row]), 0.0)
+                return
+        self._things.append(self._begin(boxes, row, at))
 
     def _begin(self, boxes: Detections, row: int, at: datetime) -> _Thing:
         box, score = boxes.xyxy[row].astype(np.float64), float(boxes.score[row])
@@ -311,6 +329,6 @@ def _median(boxes: Sequence[XYXY]) -> XYXY:
     return left, top, right, bottom
 
 
-def _xyxy(box: npt.NDArray[np.float64]) -> XYXY:
+def _xyxy(box: npt.NDArray[np.floating[Any]]) -> XYXY:
     left, top, right, bottom = box.tolist()
     return left, top, right, bottom

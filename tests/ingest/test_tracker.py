@@ -155,6 +155,45 @@ def test_a_thing_is_forgotten_when_it_is_gone():
     assert last.tracks == ()
 
 
+CONFUSING = {"stall": 0.3, "bus": 0.3, "tricycle": 0.3, "car": 0.3}
+
+
+def told(frames):
+    """Give the tracks after each frame, a list of (label, score) for the one place."""
+    tracker = Tracker("run")
+    names = tuple(CONFUSING)
+    for index, seen in enumerate(frames):
+        boxes = np.array([(200.0 + place, 150.0, 300.0, 210.0) for place in range(len(seen))], np.float32)
+        labels = np.array([names.index(label) for label, _ in seen], np.int64)
+        found = Detections(boxes.reshape(-1, 4), np.array([score for _, score in seen]), labels, names)
+        yield tracker.update(index, START + timedelta(seconds=index / 5), found, CONFUSING, WH)
+
+
+def test_a_stall_that_is_taken_for_a_bus_too_is_one_thing():
+    """Also where for a moment only the wrong name is given."""
+    alone = [[("stall", 0.6)]] * 15
+    both = [[("stall", 0.35), ("bus", 0.4)]] * 10
+    *_, tracks = told([*alone, *both, [("bus", 0.5)], [("bus", 0.5)], *both])
+    assert [track.label for track in tracks] == ["stall"]
+
+
+def test_a_thing_whose_other_name_is_much_surer_for_long_takes_it():
+    *_, tracks = told([*[[("stall", 0.6)]] * 12, *[[("stall", 0.12), ("bus", 0.9)]] * 60])
+    assert [track.label for track in tracks] == ["bus"]
+
+
+def test_a_bus_that_comes_where_a_stall_was_is_another_thing():
+    frames = [*[[("stall", 0.6)]] * 15, *[[]] * 8, *[[("bus", 0.8)]] * 15]
+    *_, tracks = told(frames)
+    now = max(track.last_at for track in tracks)
+    assert [track.label for track in tracks if track.last_at == now] == ["bus"]
+
+
+def test_a_stall_on_a_tricycle_is_both():
+    *_, tracks = told([[("tricycle", 0.6), ("stall", 0.5)]] * 15)
+    assert sorted(track.label for track in tracks) == ["stall", "tricycle"]
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.floats(-30, 30), min_size=10, max_size=40), st.randoms(use_true_random=False))
 def test_clocks_that_jump_break_nothing(jumps, random):
