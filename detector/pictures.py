@@ -39,7 +39,7 @@ def read_image(path: Path) -> Image:
         Failure: no such file, empty, no picture, cut short or damaged, or more than `PIXELS_MAX` pixels.
     """
     data = _read_bytes(path)
-    kind = next((name for magic, name in _KINDS.items() if data.startswith(magic)), None)
+    kind = _kind_of(data)
     size = _size_of(data, kind)
     if size is not None and size[0] * size[1] > PIXELS_MAX:
         raise Failure(
@@ -53,6 +53,24 @@ def read_image(path: Path) -> Image:
         raise Failure(f"{path} is a {kind} picture that is cut short or damaged; copy it again.")
     image.setflags(write=False)
     return image
+
+
+def check_whole(path: Path) -> None:
+    """Make sure that a file is a picture with an end, without decoding it: fast, and blind to damage within.
+
+    Raises:
+        Failure: no such file, empty, no picture, or cut short.
+    """
+    data = _read_bytes(path)
+    kind = _kind_of(data)
+    if kind is None:
+        raise Failure(f"{path} is not a picture that can be read; wanted JPEG, PNG, WebP, BMP, TIFF or GIF.")
+    if _is_cut_short(data, kind):
+        raise Failure(f"{path} is a {kind} picture that is cut short or damaged; copy it again.")
+
+
+def _kind_of(data: bytes) -> str | None:
+    return next((name for magic, name in _KINDS.items() if data.startswith(magic)), None)
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
 from detector.errors import Failure, WrongUse
+from detector.pictures import read_image
 from detector.types import Detections, Image
 from training.labels import Taxonomy
 from training.metrics import EVERY_CLASS, ClassScore, LabelledPicture, score_classes
@@ -179,17 +179,14 @@ def labels_of(
 
 
 def read_picture(path: Path) -> Image:
-    """Read a picture as uint8 (H, W, 3) BGR.
+    """Read a picture as uint8 (H, W, 3) BGR, to write on.
 
     Raises:
-        Failure: it is missing or no picture.
+        Failure: it is missing, no picture, cut short or damaged.
     """
     if not path.is_file():
         raise Failure(f"{path}: the picture is listed but not there.")
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise Failure(f"{path}: is no picture that can be read; mend it or take it off the list.")
-    return np.asarray(image, dtype=np.uint8)
+    return read_image(path).copy()
 
 
 def _indices(names: Sequence[str | None], taxonomy: Taxonomy) -> npt.NDArray[np.int64]:

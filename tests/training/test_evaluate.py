@@ -116,7 +116,17 @@ def test_labels_without_a_scored_box(tmp_path: Path) -> None:
 def test_a_broken_picture_is_one_sentence(tmp_path: Path) -> None:
     yaml_path = a_set(tmp_path, ["0 0.5 0.5 0.5 0.5\n"])
     (tmp_path / "images/0.png").write_bytes(b"not a picture")
-    with pytest.raises(Failure, match=r"0\.png: is no picture"):
+    with pytest.raises(Failure, match=r"0\.png is not a picture"):
+        run(yaml_path, sees())
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [("jpg", "JPEG"), ("png", "PNG")])
+def test_half_a_picture_is_not_measured_on(tmp_path: Path, suffix: str, kind: str) -> None:
+    yaml_path = a_set(tmp_path, ["0 0.5 0.5 0.5 0.5\n"])
+    noise = np.random.default_rng(1).integers(0, 255, (48, 64, 3), np.uint8)
+    data = cv2.imencode(f".{suffix}", noise)[1].tobytes()
+    (tmp_path / "images/0.png").write_bytes(data[: len(data) // 2])
+    with pytest.raises(Failure, match=rf"0\.png is a {kind} picture that is cut short or damaged"):
         run(yaml_path, sees())
 
 

@@ -163,6 +163,23 @@ def test_added_boxes_of_an_unknown_picture_are_refused(data_root: Path, tmp_path
         put_together(data_root, tmp_path, added)
 
 
+@pytest.mark.parametrize("name", ["vendors/images/t2.jpg", "coco/images/c1.jpg", "coco/images/c2.jpg"])
+@pytest.mark.parametrize(
+    ("keep", "said"),
+    [(None, "does not exist"), (0, r"is empty \(0 bytes\)"), (150, "is a JPEG picture that is cut short")],
+)
+def test_a_broken_picture_is_named_and_not_learnt_from(
+    data_root: Path, tmp_path: Path, name: str, keep: int | None, said: str
+) -> None:
+    path = data_root / name
+    data = path.read_bytes()
+    path.unlink()
+    if keep is not None:
+        path.write_bytes(data[:keep])
+    with pytest.raises(Failure, match=rf"{name} {said}"):
+        put_together(data_root, tmp_path)
+
+
 def test_an_unknown_class_stops_the_import(data_root: Path, tmp_path: Path) -> None:
     foreign_set(data_root / "odd", "[zeppelin]", {"z": "0 0.5 0.5 0.1 0.1\n"}, {"y": ""})
     with pytest.raises(WrongUse, match="zeppelin"):

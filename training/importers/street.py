@@ -25,6 +25,7 @@ import yaml
 from tqdm import tqdm
 
 from detector.errors import Failure
+from detector.pictures import check_whole
 from training.complete import NOTHING, Completion
 from training.labels import Taxonomy
 from training.yolo_data import DataSet, label_path_of, read_boxes, read_data_set, read_ignored
@@ -119,7 +120,7 @@ def build(
     """Write work/{images,labels}/<set>/, train.txt, val.txt and data.yaml; count what went in.
 
     Raises:
-        Failure: a set is missing, or an added box belongs to a picture that is not there.
+        Failure: a set is missing, a picture is broken, or an added box belongs to none that is there.
     """
     shutil.rmtree(work / "labels", ignore_errors=True)
     census, lines = Census(), {"train": list[str](), "val": list[str]()}
@@ -251,7 +252,12 @@ def _times(recipe: SetRecipe, boxes: Boxes, taxonomy: Taxonomy) -> int:
 
 
 def _place(picture: Path, folder: str, work: Path, boxes: Boxes) -> str:
-    """Link the picture, write its labels, and give the line for the list."""
+    """Link the picture, write its labels, and give the line for the list.
+
+    Raises:
+        Failure: the picture is missing or cut short; ultralytics would fill it up with grey and learn that.
+    """
+    check_whole(picture)
     link = work / "images" / folder / picture.name
     link.parent.mkdir(parents=True, exist_ok=True)
     if not link.exists():
