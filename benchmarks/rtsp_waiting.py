@@ -1,4 +1,4 @@
-"""Waiting until what a `serve` does over many cameras is to be counted: who is in, what stood there is told."""
+"""Waiting until what a `serve` does over many cameras can be counted: who is in, what stood there is told."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Told:
         self.status = None
         self.left, self.handed = {}, {}
         self.watched, self.cpu_s, self.rates = {}, {}, {}
-        self.own_s, self.looked, self.still = 0.0, {}, {}
+        self.own_s, self.looked, self.still, self.made_s = 0.0, {}, {}, {}
 
     def tell(self, order):
         self.orders.append(order)
@@ -43,22 +43,23 @@ class Told:
         elif isinstance(order, Rates):
             self.rates |= order.fps
 
-    def live(self, now, own, per_frame, looks):
+    def live(self, now, own, per_frame, looks, evidence):
         """Let a second pass.
 
-        Each camera's threads take `own` cores, each analysed frame `per_frame` s; `looks` gives how many of
-        the frames of a rate are analysed.
+        Each camera's threads take `own` cores and `evidence` for it, each analysed frame `per_frame` s; `looks`
+        gives how many of the frames of a rate are analysed.
         """
         cameras, before_s = [], self.own_s
         for name, one in self.watched.items():
             took = own[name] if isinstance(own, dict) else own
             took = took(name) if callable(took) else took
-            self.cpu_s[name] = self.cpu_s.get(name, 0.0) + took
+            self.cpu_s[name] = self.cpu_s.get(name, 0.0) + took + evidence
+            self.made_s[name] = self.made_s.get(name, 0.0) + evidence
             fps = self.rates.get(name, one.fps)
             seen = looks(name, fps)
             self.looked[name] = self.looked.get(name, 0.0) + seen
             self.still[name] = self.still.get(name, 0.0) + fps - seen
-            self.own_s += took + per_frame * seen
+            self.own_s += took + evidence + per_frame * seen
             cameras.append(
                 CameraStatus(
                     name,
@@ -69,6 +70,7 @@ class Told:
                     analysed=self.looked[name],
                     dropped={"still": self.still[name]},
                     cpu_s=self.cpu_s[name],
+                    evidence_cpu_s=self.made_s[name],
                 )
             )
         self.status = WorkerStatus(
@@ -105,15 +107,15 @@ class Machine:
         self.now = self.begun = time.monotonic()
 
     def busy(self):
-        """All cores together were busy with the workers and with other programs."""
+        """All cores together were busy with the workers and with other programs, at normal priority."""
         return {core: self.busy_s / len(self.cores) for core in self.cores}
 
-    def run(self, seconds, own=0.05, per_frame=0.01, looks=lambda _, fps: fps):
+    def run(self, seconds, own=0.05, per_frame=0.01, looks=lambda _, fps: fps, evidence=0.0):
         for _ in range(seconds):
             self.now += 1.0
             for worker in self.workers:
-                worker.live(self.now, own, per_frame, looks)
-            used = sum(worker.status.cpu_share for worker in self.workers)
+                worker.live(self.now, own, per_frame, looks, evidence)
+            used = sum(worker.status.cpu_share - evidence * len(worker.watched) for worker in self.workers)
             self.busy_s += used + self.others * len(self.cores)
             self.supervisor.tick(self.now)
 
@@ -143,6 +145,29 @@ def test_what_other_programs_use_for_minutes_is_not_given_to_cameras_and_comes_b
     (worker, _) = machine.supervisor.status()
     assert (worker.cores_left, worker.cores_others) == (0.85, pytest.approx(0.0, abs=0.1))
     assert set(machine.workers[0].rates.values()) == {5.0}
+
+
+@pytest.mark.parametrize("others", [0.0, 0.45])
+def test_evidence_is_made_at_low_priority_and_says_nothing_of_what_others_use(tmp_path, others):
+    machine = Machine(tmp_path, live_cameras(3))
+    machine.others = others
+    machine.run(400, evidence=0.1)
+    (worker,) = machine.supervisor.status()
+    assert worker.cores_others == pytest.approx(others, abs=0.1)
+    assert worker.cores_left == pytest.approx(min(0.85, 1.0 - others), abs=0.1)
+
+
+def test_bursts_of_cameras_are_not_taken_for_other_programs(tmp_path):
+    """What a worker used is read up to a second apart from what its core did."""
+    machine = Machine(tmp_path, live_cameras(3))
+    apart = iter([0.0, 0.9] * 400)
+    real = machine.supervisor._busy
+    machine.supervisor._busy = lambda: {
+        core: s + late for late in [next(apart)] for core, s in real().items()
+    }
+    machine.run(400)
+    (worker,) = machine.supervisor.status()
+    assert (worker.cores_left, worker.cores_others) == (0.85, 0.0)
 
 
 def test_whatever_others_do_half_of_what_cameras_may_use_is_reckoned_with(tmp_path):
