@@ -152,6 +152,9 @@ def _share(right: int, decided: int) -> Share:
     return low, right / decided if decided else float("nan"), high
 
 
+UNKNOWN: tuple[Status, str] = ("too_few", "the model's metrics say nothing of it")
+
+
 def _class(label: str, now: list[Verdict], before: list[Verdict], promise: Promise | None) -> ClassDrift:
     now, before = ([row for row in part if row.label == label] for part in (now, before))
     right, decided = _decided(now)
@@ -161,7 +164,7 @@ def _class(label: str, now: list[Verdict], before: list[Verdict], promise: Promi
     psi_before, chance_before = _psi_of([row.confidence for row in before], [row.confidence for row in now])
     psi_val, chance_val = _psi_val(promise, now)
     found = [
-        _precision_status(decided, share, promised),
+        _precision_status(decided, share, promised) if promise else UNKNOWN,
         _psi_status(psi_before, chance_before, "the time before"),
         _psi_status(psi_val, chance_val, "the val lists", at_most="watch"),
     ]
@@ -181,9 +184,7 @@ def _class(label: str, now: list[Verdict], before: list[Verdict], promise: Promi
 
 
 def _precision_status(decided: int, share: Share, promised: Share | None) -> tuple[Status, str]:
-    if promised is None:
-        return "too_few", "the model's metrics say nothing of it"
-    if decided < DECIDED_MIN:
+    if decided < DECIDED_MIN or promised is None:
         return "too_few", f"{decided} decisions, {DECIDED_MIN} are wanted"
     said = f"at most {share[2]:.2f} of them are right, {promised[1]:.2f} was promised"
     if share[2] < promised[0]:

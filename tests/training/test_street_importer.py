@@ -176,8 +176,11 @@ def test_a_broken_picture_is_named_and_not_learnt_from(
     path.unlink()
     if keep is not None:
         path.write_bytes(data[:keep])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/data.yaml").write_text("of a set that was built before, whose labels are gone")
     with pytest.raises(Failure, match=rf"{name} {said}"):
         put_together(data_root, tmp_path)
+    assert not (tmp_path / "out/data.yaml").exists()
 
 
 def test_an_unknown_class_stops_the_import(data_root: Path, tmp_path: Path) -> None:

@@ -83,7 +83,8 @@ def _check(samples: Sequence[Sample], groups: Sequence[int], shares: Mapping[Spl
     if found < len(shares):
         raise WrongUse(
             f"all {len(samples)} pictures belong to {found} scene{'s' * (found != 1)}, "
-            f"too few for {', '.join(shares)}; add pictures of other places."
+            f"too few for {', '.join(shares)}; add pictures of other places, or `import --parent DIR` a set "
+            "that has them."
         )
 
 

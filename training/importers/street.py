@@ -119,9 +119,12 @@ def build(
 ) -> Census:
     """Write work/{images,labels}/<set>/, train.txt, val.txt and data.yaml; count what went in.
 
+    Where it fails there is no data.yaml, not even that of a set that was built before.
+
     Raises:
         Failure: a set is missing, a picture is broken, or an added box belongs to none that is there.
     """
+    (work / "data.yaml").unlink(missing_ok=True)  # written last: without it a set is not built
     shutil.rmtree(work / "labels", ignore_errors=True)
     census, lines = Census(), {"train": list[str](), "val": list[str]()}
     waiting, unsure = {*added.boxes, *added.ignored}, added.ignored

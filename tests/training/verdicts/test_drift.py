@@ -155,6 +155,12 @@ def test_a_class_the_metrics_do_not_know():
     assert "say nothing" in one.why
 
 
+def test_a_class_that_nobody_decided_about_is_not_said_to_be_unknown():
+    one = only_class(measure_drift([row(1, by="auto")], "street@1", metrics()))
+    assert (one.status, one.decided) == ("too_few", 0)
+    assert one.why == f"0 decisions, {DECIDED_MIN} are wanted"
+
+
 def test_one_camera_with_false_alarms_stands_out():
     good = [one for n in range(4) for one in rows(38, 2, start=100 * n, camera=f"cam-{n}")]
     bad = rows(8, 22, start=900, camera="mirror")
