@@ -42,7 +42,7 @@ GROUPS = {
 CONFUSED = frozenset({frozenset({"vehicle", "stall"}), frozenset({"vehicle", "cycle"})})
 """Groups under whose names one thing is seen in the same frame; a stall on a tricycle is both."""
 CONFUSED_IOU = 0.8  # two boxes of such groups above this are one thing
-CONFUSED_FRAMES = 3  # for which one of them at rest may go by the other name alone
+CONFUSED_S, CONFUSED_FRAMES = 1.5, 3  # a thing at rest may go by the other name alone for the longer of these
 
 SCORE_LOW = 0.1
 SCORE_MIN = 0.25  # for a class without a threshold of its own
@@ -247,7 +247,8 @@ class Tracker:
         label, xyxy = boxes.names[int(boxes.label[row])], _xyxy(boxes.xyxy[row])
         for thing in self._things:
             pair = frozenset({group_of(thing.label), group_of(label)})
-            there = thing.missed <= (CONFUSED_FRAMES if thing.rest.resting else 0)
+            recent = thing.age_s(at) <= CONFUSED_S or thing.missed <= CONFUSED_FRAMES
+            there = not thing.missed or (thing.rest.resting and recent)
             if pair in CONFUSED and there and iou(_xyxy(thing.box), xyxy) >= CONFUSED_IOU:
                 thing.vote(label, float(boxes.score[row]), 0.0)
                 return
