@@ -6,7 +6,7 @@ SOURCE ?=
 SITE ?=
 ARGS ?=
 
-.PHONY: help setup setup-dev apt-demo apt-dev demo test check bench bench-fleet bench-model bench-events openapi metrics clean
+.PHONY: help setup setup-dev apt-demo apt-dev demo test check bench bench-fleet profile bench-model bench-events openapi metrics clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -66,7 +66,7 @@ bench: setup-dev
 ## make bench-fleet  cameras per core, stages, floor, scaling, cameras by RTSP, rated load: 22 minutes on two quiet
 ##                cores, and some 5 more the first time, for its clips (QUICK=1: 6 minutes; ULTRALYTICS=an
 ##                interpreter that has ultralytics and onnx adds `yolo track`)
-BENCH_FLEET := cameras_per_core stage_costs floor scaling rtsp_camera_cost rtsp_rated_load
+BENCH_FLEET := cameras_per_core stage_costs floor cpu_profile scaling rtsp_camera_cost rtsp_rated_load
 ULTRALYTICS ?=
 QUICK ?=
 bench-fleet: setup
@@ -75,6 +75,10 @@ bench-fleet: setup
 		$(BIN)/python benchmarks/$$name.py $(if $(QUICK),--quick) $$more || exit 1; done
 	@echo "== rtsp_rated_load by substreams"
 	@$(BIN)/python benchmarks/rtsp_rated_load.py --substream --no-faults $(if $(QUICK),--quick)
+
+## make profile   writes benchmarks/PROFILE.md, where the CPU time goes, from what bench-fleet has measured
+profile: setup
+	@$(BIN)/python benchmarks/cpu_profile.py --page
 
 ## make bench-model  measures the model in use again and compares with its card (MODEL=street@1, SCENES=folder)
 MODEL ?= street@production

@@ -15,6 +15,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +99,12 @@ class NoEvidence:
     def prepare(self, *_: object) -> None:
         """Make nothing."""
 
+    def done(self) -> None:
+        """Let go of nothing."""
 
-def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Run the pipeline once and say what it took and found."""
+
+def run(args: argparse.Namespace, around: AbstractContextManager[Any] | None = None) -> dict[str, Any]:
+    """Run the pipeline once and say what it took and found; `around` is open while it is counted."""
     site = load_site(args.site)
     camera = site.cameras[0].model_copy(update={"source": str(args.clip)})
     size = VARIANTS["sub"].size if args.small else HD
@@ -123,7 +127,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             nothing: Any = NoEvidence()
             parts.recorder = nothing
         pipeline = Pipeline(parts)
-        with open_clip(camera, site, args.gate) as source:
+        with around or nullcontext(), open_clip(camera, site, args.gate) as source:
             summary = pipeline.run(source)
         spent = cpu_s() - cpu
         wall = time.perf_counter() - wall

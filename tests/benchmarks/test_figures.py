@@ -219,6 +219,20 @@ def test_the_table_says_what_is_wanted_what_was_measured_and_whether_events_agre
     ]
 
 
+def test_what_may_be_taken_at_most_is_said():
+    rows = rows_of(
+        {"kerbwatch": [0.08], "kerbwatch, no evidence": [0.05], "kerbwatch, substream": [0.03, 0.04]}
+    )
+    table = [cameras_per_core.as_json(row, rows, []) for row in rows]
+    found = {
+        row["pipeline"]: (row["most"], row["measured"], row["met"]) for row in cameras_per_core.bounds(table)
+    }
+    assert found == {
+        "kerbwatch, no evidence": (0.053, 0.05, True),
+        "kerbwatch, substream": (0.02, 0.035, False),
+    }
+
+
 def test_the_path_of_an_interpreter_does_not_get_into_the_results(monkeypatch):
     monkeypatch.setattr("sys.argv", ["x.py", "--ultralytics-python", "/home/x/python", "--runs", "3"])
     command = machine.result("floor", [], 1, "-")["command"]
