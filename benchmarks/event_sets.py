@@ -67,8 +67,24 @@ class Comparison:
         return max((abs(one.start_s - other.start_s) for one, other in self.matched), default=0.0)
 
     @property
+    def ends_missing(self) -> int:
+        """How many things have left in the reference only."""
+        return sum(one.end_s is not None and other.end_s is None for one, other in self.matched)
+
+    @property
+    def ends_extra(self) -> int:
+        """How many have left in the other only."""
+        return sum(one.end_s is None and other.end_s is not None for one, other in self.matched)
+
+    @property
+    def ends_off_s(self) -> float | None:
+        """Largest difference between two ends, seconds; None: nothing has left in both."""
+        both = ((one.end_s, other.end_s) for one, other in self.matched)
+        return max((abs(a - b) for a, b in both if a is not None and b is not None), default=None)
+
+    @property
     def equal(self) -> bool:
-        """Nothing is missing and nothing is too much."""
+        """Nothing is missing and nothing is too much; ends are told apart from that."""
         return not self.missing and not self.extra
 
     def as_json(self) -> dict[str, Any]:
@@ -79,6 +95,9 @@ class Comparison:
             "missing": [found.as_json() for found in self.missing],
             "extra": [found.as_json() for found in self.extra],
             "start_off_max_s": round(self.off_s, 3),
+            "ends_missing": self.ends_missing,
+            "ends_extra": self.ends_extra,
+            "end_off_max_s": None if self.ends_off_s is None else round(self.ends_off_s, 3),
         }
 
 
@@ -185,7 +204,8 @@ def of_tracks(
     if camera.starts_at is None:
         raise ValueError("the clip's camera has no starts_at")
     names = tuple(sorted(score_min))
-    rules, trackers = build_rules(camera, site), {}
+    rules = build_rules(camera, site)
+    trackers: dict[Any, Tracker] = {}
     collector = Collector(camera.starts_at, size, to_size)
     at = camera.starts_at
     for index, row in enumerate(rows):

@@ -3,7 +3,8 @@
 python benchmarks/gates.py [--gates every motion lookback] [--kind typical] [--variant plain ...] [--quick]
 
 Each row is one run of the whole pipeline. Events are compared with the clip's truth (start within 0.5 s) and
-with those of the gate `every`. The scripts (benchmarks/streets.py) hold what a gate could lose:
+with those of the gate `every`; when things left is told beside. The scripts (benchmarks/streets.py) hold what
+a gate could lose:
 
 - a thing that is there from the first frame on: no change ever shows it;
 - one that comes to rest between two key frames: its start is lost, or late by a group of pictures, if only
@@ -114,20 +115,30 @@ def head() -> None:
     """Print the head of the table."""
     print(
         f"{'clip':<9}{'coding':<9}{'gate':<10}{'C':>8}{'decoded':>9}{'analysed':>10}{'late s':>8}  "
-        "against truth; against every"
+        "against truth: starts, ends; the same against every"
     )
+
+
+def verdict(one: dict[str, Any] | None) -> str:
+    """Say how two sets of events differ.
+
+    >>> car = Found("illegal_parking", "road", 7.0, (0, 0, 9, 9), end_s=20.0)
+    >>> verdict(compare([car], [car]).as_json()), verdict(compare([car], []).as_json()), verdict(None)
+    ('all, 0.00 s, 0.00 s', '1 missing, 0 extra', '-')
+    """
+    if one is None:
+        return "-"
+    if not one["equal"]:
+        return f"{len(one['missing'])} missing, {len(one['extra'])} extra"
+    wrong = [(one["ends_missing"], "not ended"), (one["ends_extra"], "ended wrongly")]
+    ends = [f"{count} {what}" for count, what in wrong if count]
+    ends += [] if one["end_off_max_s"] is None else [f"{one['end_off_max_s']:.2f} s"]
+    return ", ".join([f"all, {one['start_off_max_s']:.2f} s", *ends])
 
 
 def show(row: dict[str, Any]) -> None:
     """Print one row."""
-    verdicts = [
-        "-"
-        if one is None
-        else f"all, {one['start_off_max_s']:.2f} s"
-        if one["equal"]
-        else f"{len(one['missing'])} missing, {len(one['extra'])} extra"
-        for one in (row["against_truth"], row["against_every"])
-    ]
+    verdicts = [verdict(one) for one in (row["against_truth"], row["against_every"])]
     delay = "-" if row["confirmed_late_max_s"] is None else f"{row['confirmed_late_max_s']:.1f}"
     print(
         f"{row['clip']:<9}{row['variant']:<9}{row['gate']:<10}{row['cost']:>8.3f}{row['decoded']:>9}"

@@ -41,6 +41,16 @@ def test_another_time_kind_zone_or_place_is_another_event(changes):
     assert not result.equal
 
 
+def test_ends_are_told_beside():
+    ended, longer = moved(CAR, end_s=20.0), moved(CAR, end_s=20.6)
+    assert compare([ended], [longer]).as_json()["end_off_max_s"] == pytest.approx(0.6)
+    for one, other, counts in ((ended, CAR, (1, 0)), (CAR, ended, (0, 1)), (CAR, CAR, (0, 0))):
+        result = compare([one], [other])
+        assert result.equal
+        assert (result.ends_missing, result.ends_extra) == counts
+        assert result.ends_off_s is None
+
+
 def test_one_event_answers_for_one_only():
     result = compare([CAR], [CAR, moved(CAR, start_s=7.2)])
     assert len(result.extra) == 1
