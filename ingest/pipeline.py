@@ -149,6 +149,7 @@ class Pipeline:
                     self.analyse(frame)
                 else:
                     source.status.dropped["still"] += 1
+                del frame  # its picture is the decoder's memory, and the next may be seconds away
         except BaseException:
             self._leave_main()
             with suppress(Failure):  # what was confirmed before is kept; the first error is the one to tell
@@ -173,6 +174,7 @@ class Pipeline:
         for event in events:
             with self._traces.event(event):
                 self._take(event, frame.wh)
+        parts.recorder.done()
         self._traces.end()
         unsettled = self._unsettled(frame.wh)
         parts.gate.attend(unsettled=unsettled)

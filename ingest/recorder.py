@@ -143,6 +143,8 @@ class EvidenceRecorder:
             self._pin(event)
             return Capture(event)
         frame, detections = self._frame_of(event)
+        if isinstance(frame.picture, DecodedPicture):
+            frame.picture.settle()
         seen = self._hiding(detections)
         if event.phase is EventPhase.ENDED:
             self._pinned.pop(event.event_id, None)
@@ -156,6 +158,10 @@ class EvidenceRecorder:
         if main is not None and self._look is None:
             main = None  # nobody could say whom to hide in it
         return Capture(event, _Material(self, frame, seen, before, reel, main))
+
+    def done(self) -> None:
+        """Let go of the frame fed last: nothing more is asked of it, and the next may be seconds away."""
+        self._last = None
 
     def forget(self, event_id: str) -> None:
         """Let go of the "before" picture of an event that came to nothing."""

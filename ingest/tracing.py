@@ -115,7 +115,7 @@ class FrameTraces:
 
     def end(self) -> None:
         """Note that the analysis is over: what was traced gets its stages, from their times."""
-        span, self._span = self._span, None
+        span, self._span, self._frame = self._span, None, None
         if span is None:
             return
         for stage, (began, ended) in sorted(self._laps().items(), key=lambda lap: lap[1]):

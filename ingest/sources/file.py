@@ -27,6 +27,7 @@ from ingest.sources.lookback import GAP_MAX_S
 from ingest.sources.packets import LOOKED_BACK, Codec, Coded, Tape
 from ingest.sources.picture import DecodedPicture, quarter_turns_of
 from ingest.sources.scouting import Scout, Scouting
+from ingest.sources.turns import Turn
 from ingest.types import Frame
 
 NOT_BEFORE = datetime(2000, 1, 1, tzinfo=UTC)
@@ -129,13 +130,16 @@ class FileSource(SourceBase):
             self._decoding.lend(self._stream.codec_context)
         else:
             self._decoding.quarter_turns = _quarter_turns(self._path)
-        for packet in packets:
-            coded = self._coded(packet)
-            if coded is not None:
-                yield from self._shown(self._decoding.take(coded))
-            if self.stopped:
-                return
-        yield from self._shown(self._decoding.finish())
+        with Turn() as turn:
+            for packet in packets:
+                coded = self._coded(packet)
+                if coded is not None:
+                    if coded.key:
+                        turn.again()
+                    yield from self._shown(self._decoding.take(coded))
+                if self.stopped:
+                    return
+            yield from self._shown(self._decoding.finish())
 
     def _shown(self, shown: Iterator[Shown]) -> Iterator[Frame]:
         last = -1

@@ -40,10 +40,10 @@ class DecodedPicture:
             itself: a decoder of packets alone does not know what the file says.
     """
 
-    __slots__ = ("_picture", "_quarter_turns", "_wh")
+    __slots__ = ("_picture", "_quarter_turns", "_settled", "_wh")
 
     def __init__(self, picture: VideoFrame, quarter_turns: int = 0) -> None:
-        self._picture = picture
+        self._picture, self._settled = picture, False
         self._quarter_turns = quarter_turns_of(picture) or quarter_turns
         wh = (picture.width, picture.height)
         self._wh = (wh[1], wh[0]) if self._quarter_turns % 2 else wh
@@ -52,6 +52,19 @@ class DecodedPicture:
     def wh(self) -> tuple[int, int]:
         """Width and height in pixels, upright."""
         return self._wh
+
+    def settle(self) -> None:
+        """Move into memory of its own, if it is to be kept: half a millisecond for 1920x1080.
+
+        As long as one picture of a decoder is there, others of its pool are too, even when the decoder is
+        gone: 6 to 10 MB where one picture takes 3.
+        """
+        name = self._picture.format.name
+        if self._settled or name not in PLANAR or self._picture.width % 2 or self._picture.height % 2:
+            return
+        own = VideoFrame.from_ndarray(self._picture.to_ndarray(), format=name)
+        own.colorspace, own.color_range = self._picture.colorspace, self._picture.color_range
+        self._picture, self._settled = own, True
 
     def bgr(self) -> Image:
         """Give the picture upright as it is meant to be shown: uint8 (H, W, 3) BGR, read-only."""

@@ -154,6 +154,7 @@ class Scouting(Decoding):
         picture = self._alone(key, open_end=True)
         self.look.unchanged()
         if picture is None or not key.fresh or not self._rate.awaits(key.seconds):
+            self._empty()
             self._status.dropped["stale"] += not key.fresh
             self._before = self._before if picture is not None else None
             return
@@ -162,14 +163,18 @@ class Scouting(Decoding):
         moved = self._before is None or bool(self._before.moving)  # it may have stopped since
         if not (changed or moved or self._forced(key, max(EARLY_S, self._gap_s / 2))):
             self._count_passed("still", key, given=False)
+            self._empty()
             return
         shown, now = self._looked(shown, thumbnail)
         before = self._before
         signs = Signs(came=now.sure) if before is None else signs_between(before, now)
         waiting = _Waiting(shown, now, signs, held, before)
+        if signs.came or signs.left:
+            shown.picture.settle()  # it waits for what is still to be looked at
         if signs.came and not self.hurry:
             self._awaited = waiting
             return
+        self._empty()
         yield from self._conclude(waiting, moving=signs.came)
 
     def _resolve(self, waiting: _Waiting, more: Sequence[Coded]) -> Iterator[Shown]:
@@ -220,7 +225,11 @@ class Scouting(Decoding):
                 own = self._inside.pop(picture.pts, None) if picture.pts is not None else None
                 last = (own, picture) if own is not None and own.seconds > key.seconds else last
         self._restart()
-        return None if last is None else Shown(last[0], self._turned(last[1]))
+        if last is None:
+            return None
+        shown = Shown(last[0], self._turned(last[1]))
+        shown.picture.settle()
+        return shown
 
     # -- back --
 

@@ -1,0 +1,31 @@
+"""A picture that is kept moves into memory of its own and stays what it was."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from ingest.sources.picture import DecodedPicture
+from tests.videos import make_video, regular
+
+
+def first_of(path: Path) -> DecodedPicture:
+    with av.open(str(path)) as container:
+        return DecodedPicture(next(container.decode(video=0)))
+
+
+@pytest.mark.parametrize("wh", [(320, 180), (318, 178)])
+def test_a_settled_picture_is_the_same(tmp_path: Path, wh: tuple[int, int]) -> None:
+    rng = np.random.default_rng(3)
+    noise = rng.integers(0, 255, (wh[1], wh[0], 3), dtype=np.uint8)
+    path = make_video(tmp_path / "a.mp4", [noise] * 3, regular(3, 25))
+    one, other = first_of(path), first_of(path)
+    other.settle()
+    other.settle()
+    assert other.wh == one.wh
+    assert other.matrix == one.matrix
+    assert np.array_equal(one.bgr(), other.bgr())
+    assert np.array_equal(one.luma(), other.luma())
+    assert np.array_equal(one.i420((160, 90)), other.i420((160, 90)))
+    assert one.luma().ctypes.data != other.luma().ctypes.data
