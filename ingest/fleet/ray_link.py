@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import platform
 import signal
@@ -18,6 +19,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from detector.errors import Failure, WrongUse
+from ingest.fleet.cores import quota_cores
+from ingest.fleet.cpu import usable_cores
 from ingest.fleet.ray_plan import Node
 
 log = logging.getLogger(__name__)
@@ -37,7 +40,7 @@ def connected(address: str | None, cpus: float | None = None) -> Iterator[None]:
 
     Args:
         address: HOST:PORT of a cluster's head, or "auto": the one that runs on this machine.
-        cpus: of a cluster of our own; None: the cores there are.
+        cpus: of a cluster of our own; None: the cores that this process may use.
 
     Raises:
         WrongUse: the address is none, or Ray is not installed.
@@ -50,7 +53,7 @@ def connected(address: str | None, cpus: float | None = None) -> Iterator[None]:
 
     if address is None:
         os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own 15 lets cameras starve beside anything
-        how: dict[str, Any] = {"address": "local", "num_cpus": cpus}
+        how: dict[str, Any] = {"address": "local", "num_cpus": cpus or cores_here()}
     elif address == "auto":
         how = {"address": "auto"}
     else:
@@ -65,6 +68,14 @@ def connected(address: str | None, cpus: float | None = None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def cores_here() -> int:
+    """Give the cores that this process and what it starts may use, by affinity and quota, at least one.
+
+    Ray by itself takes all that the machine has.
+    """
+    return max(1, int(min(float(len(usable_cores())), quota_cores() or math.inf)))
 
 
 def _needs_ray() -> None:

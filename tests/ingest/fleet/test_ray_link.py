@@ -54,6 +54,22 @@ def test_what_is_no_address_is_said_before_anybody_is_asked(address):
     assert "give HOST:PORT" in sentence(WrongUse, address)
 
 
+@pytest.mark.parametrize(
+    ("cores", "quota", "found"), [([0, 1, 5], None, 3), ([0, 1, 5], 1.5, 1), ([4], 8.0, 1), ([4], 0.5, 1)]
+)
+def test_a_cluster_of_our_own_has_the_cores_that_this_process_may_use(monkeypatch, cores, quota, found):
+    pytest.importorskip("ray", reason="Ray is not installed (extra [ray])")
+    monkeypatch.setattr(ray_link, "usable_cores", lambda: cores)
+    monkeypatch.setattr(ray_link, "quota_cores", lambda: quota)
+    asked = {}
+    monkeypatch.setattr("ray.init", lambda **how: asked.update(how))
+    monkeypatch.setattr("ray.shutdown", lambda: None)
+    with connected(None):
+        assert asked["num_cpus"] == found
+    with connected(None, 4):
+        assert asked["num_cpus"] == 4
+
+
 def test_a_client_address_is_refused_with_what_to_do():
     pytest.importorskip("ray", reason="Ray is not installed (extra [ray])")
     assert "ray start --address HOST:6379 --num-cpus 0" in sentence(WrongUse, "ray://head:10001")
