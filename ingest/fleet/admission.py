@@ -99,6 +99,7 @@ class Admission:
         self.suspects.forget(camera.id)
         self._ended.discard(camera.id)
         self._books.forget(camera.id)
+        self._evicted.pop(camera.id, None)
         if camera.id in self.where:
             self.where[camera.id].watch([camera])
             self._came[camera.id] = time.monotonic(), self.where[camera.id].left

@@ -21,8 +21,8 @@ minute. `benchmarks/cameras_per_core.py`, 2026-11-26: 0.075 on a typical street,
 only until one camera here was measured."""
 START_FPS = 5.0
 """The rate at which that was measured."""
-START_INFERENCE = 0.02
-"""Of START_CORES, what inference takes."""
+START_INFERENCE = START_CORES / 2
+"""Of that, what is reckoned to fall with the rate."""
 WARM_S = 15.0
 """What it took in the first seconds is passed over: all that stands there comes to rest anew, which takes
 twice what the street takes afterwards (benchmark's typical street by RTSP: from the 5th to the 15th)."""

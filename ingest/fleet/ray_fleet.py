@@ -49,6 +49,8 @@ LOOK_S = 3.0
 """Pause between two looks at the nodes, and for cameras without a place."""
 MOVE_S = 20.0
 """Pause between two moves for fit or balance: a camera that moves is not watched for some seconds."""
+SETTLED_S = 60.0
+"""A camera must have been measured for so long before what it costs moves it: it comes in bursts."""
 SILENT_S = 10.0
 """A group that says nothing for so long is made anew on another node: Ray needs up to a minute to be sure."""
 HANGS_S = 30.0
@@ -301,7 +303,7 @@ class RayFleet(Supervising):
             if not member.cameras and member.told is not None and member.told.number == member.number:
                 return self._chores.submit(self._hands.retire, member)
         groups = [member.group() for member in self._members.values()]
-        settled = frozenset(name for name in self._wanted if self._books.measured(name))
+        settled = frozenset(name for name in self._wanted if self._books.measured(name, SETTLED_S))
         if self._placing.gpu_groups(self._nodes) == 0:
             return None  # whoever moves needs a second share for a while
         move = next_move(self._nodes, groups, self._placing.costs(), settled)
