@@ -268,6 +268,13 @@ def families(workers: Sequence[WorkerStatus], spool: OutboxCount | None = None) 
         yield _read("worker", of_worker, [(places[worker.worker], worker) for worker in working])
     yield _batches(working)
     yield _worker_info(working)
+    yield GaugeMetricFamily(
+        "kerbwatch_fleet_refused_cameras",
+        "Cameras that are not watched because there is no room or another has them; of very many, not every "
+        "one has a series of its own.",
+        value=sum(camera.state is CameraState.REFUSED for camera in cameras)
+        + sum(worker.unlisted for worker in workers),
+    )
     yield from _outboxes(workers, spool)
     yield InfoMetricFamily(
         "kerbwatch_build",

@@ -135,6 +135,7 @@ class WorkerStatus:
         outbox: what waits in its outbox; None where another process sends for it.
         cores_left: cores that its cameras may take together; None where that is not known.
         cores_others: of its cores, those that other programs use.
+        unlisted: further cameras that are refused, too many to be in `cameras`.
         place: name that stays when the worker is started again: "host/0" or an actor's name; "": `worker`
             does.
     """
@@ -155,6 +156,7 @@ class WorkerStatus:
     cores_left: float | None = None
     cores_others: float = 0.0
     cpu_s: float = 0.0
+    unlisted: int = 0
 
     @property
     def name(self) -> str:

@@ -156,13 +156,14 @@ def screen(
         height: its lines; None shows every camera.
         news: a sentence for the first line.
     """
+    unlisted = sum(worker.unlisted for worker in workers)
     lost_workers = frozenset(worker.worker for worker in workers if not worker.alive)
     cameras = sorted(cameras_of(workers), key=lambda camera: urgency(camera, lost_workers))
     head = _head(workers, cameras, news)
     about_workers = _workers_table(workers)
     room = len(cameras)
     if height is not None:
-        room = max(2, height - (2 if news else 1) - (len(workers) + 1) - 3)
+        room = max(2, height - (2 if news else 1) - (len(workers) + 1) - 3 - bool(unlisted))
         room = room if len(cameras) <= room else room - 1
     shown, hidden = cameras[:room], cameras[room:]
     parts: list[RenderableType] = [
@@ -173,6 +174,8 @@ def screen(
     ]
     if hidden:
         parts.append(Text(f"  and {summary(hidden)}", style="dim"))
+    if unlisted:
+        parts.append(Text(f"  and {unlisted} more that are refused", style="dim"))
     return Group(*parts)
 
 
@@ -211,8 +214,9 @@ def urgency(
     return rank, not camera.fault, behind, name
 
 
-def _counted(cameras: Iterable[CameraStatus]) -> dict[CameraState, int]:
+def _counted(cameras: Iterable[CameraStatus], unlisted: int = 0) -> dict[CameraState, int]:
     counts = Counter(camera.state for camera in cameras)
+    counts[CameraState.REFUSED] += unlisted
     return {state: counts[state] for state in STYLE if counts[state]}
 
 
@@ -220,8 +224,10 @@ def _head(workers: Sequence[WorkerStatus], cameras: Sequence[CameraStatus], news
     head = Text(no_wrap=True, overflow="ellipsis")
     if news:
         head.append(f"{news}\n", style="bold red")
-    head.append(f"{datetime.now().astimezone():%H:%M:%S}  {len(cameras)} cameras", style="bold")
-    for state, count in _counted(cameras).items():
+    unlisted = sum(worker.unlisted for worker in workers)
+    count_all = len(cameras) + unlisted
+    head.append(f"{datetime.now().astimezone():%H:%M:%S}  {count_all} cameras", style="bold")
+    for state, count in _counted(cameras, unlisted).items():
         head.append("  ")
         head.append(f"{count} {state}", style=STYLE[state])
     used = sum(worker.cpu_share for worker in workers)
@@ -247,7 +253,7 @@ def _workers_table(workers: Sequence[WorkerStatus]) -> Table:
         outbox = worker.outbox
         table.add_row(
             _said(worker.worker) if worker.alive else _said(f"{worker.worker} does not answer", "bold red"),
-            str(len(worker.cameras)),
+            str(len(worker.cameras) + worker.unlisted),
             f"{worker.cpu_share:.2f}/{worker.cores:g}" if worker.cores else "",
             f"{worker.rss_bytes / 1e6:,.0f} MB" if worker.rss_bytes else "",
             "" if worker.room is None else str(worker.room),

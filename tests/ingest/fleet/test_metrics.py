@@ -171,6 +171,13 @@ def test_cameras_that_no_worker_has_are_told_but_their_row_is_no_worker():
     assert not [name for name, labels in samples if ("worker", "host:supervisor") in labels]
 
 
+def test_all_refused_cameras_are_counted_whether_or_not_each_is_told():
+    refused = replace(CAMERA, camera_id="late-comer", worker="", state=CameraState.REFUSED)
+    own = WorkerStatus("host:supervisor", alive=True, cameras=(refused,), unlisted=9799)
+    assert scraped(WORKER, own)["kerbwatch_fleet_refused_cameras", ()] == 9800
+    assert scraped(WORKER)["kerbwatch_fleet_refused_cameras", ()] == 0
+
+
 def test_an_outbox_is_told_once_by_whoever_sends():
     silent = replace(WORKER, worker="w1", outbox=None, cameras=())
     samples = scraped(WORKER, silent, spool=lambda: OutboxCount(pending=9))

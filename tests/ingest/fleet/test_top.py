@@ -40,7 +40,7 @@ def camera(name, state=CameraState.RUNNING, **rest):
 
 def worker(*cameras, **rest):
     told = {"cores": 1.0, "cpu_share": 0.5, "rss_bytes": 10**8, "model": "street@2", "room": 3}
-    return WorkerStatus("w0", **{"alive": True, **told, **rest}, cameras=cameras)
+    return WorkerStatus(**{"worker": "w0", "alive": True, **told, **rest}, cameras=cameras)
 
 
 @contextmanager
@@ -92,6 +92,16 @@ def test_hundreds_of_cameras_fit_a_terminal(height, width):
     assert all(cell_len(line) <= width for line in lines)
     seen = sum(line.startswith("cam-") for line in lines)
     assert f"and {300 - seen} more, all running" in lines[-1]
+
+
+@pytest.mark.parametrize("height", [None, 24])
+def test_refused_cameras_that_are_too_many_to_list_are_counted(height):
+    listed = [camera(f"cam-{n}", CameraState.REFUSED) for n in range(200)]
+    lines = shown(worker(camera("watched")), worker(*listed, worker="own", unlisted=9799), height=height)
+    assert "10000 cameras  9999 refused  1 running" in lines[0]
+    assert next(line for line in lines if line.startswith("own")).split()[1] == "9999"
+    assert "and 9799 more that are refused" in lines[-1]
+    assert height is None or len(lines) <= height
 
 
 def test_where_there_is_room_downwards_a_sentence_is_not_cut():
