@@ -197,7 +197,10 @@ class RayFleet(Supervising):
             for name, sentence in waiting[:SHOWN_MAX]
         )
         name = f"{socket.gethostname()}:supervisor"
-        return [*rows, WorkerStatus(name, alive=True, cameras=cameras)] if cameras else rows
+        unlisted = max(0, len(waiting) - SHOWN_MAX)
+        return (
+            [*rows, WorkerStatus(name, alive=True, cameras=cameras, unlisted=unlisted)] if cameras else rows
+        )
 
     def spooled(self) -> OutboxCount:
         """Count what waits in the spools of all nodes that have a group."""
