@@ -23,7 +23,7 @@ from detector.detector import Detector
 from detector.errors import Failure, WrongUse
 from detector.registry import models_root, resolve
 from detector.spec import ModelSpec, Stored
-from training.card_file import write_card
+from training.card_file import DATASETS, write_card
 from training.claims import (
     ValSets,
     count_alarms,
@@ -32,6 +32,7 @@ from training.claims import (
     score_completed,
     val_sets_of,
 )
+from training.dataset.manifest import read_manifest
 from training.evaluation.intervals import ap_difference
 from training.evaluation.lists import ValList, look_at_lists
 from training.evaluation.measure import BOOTSTRAP_ROUNDS, measure_model, score_lists, score_min_of
@@ -156,6 +157,7 @@ class Draft:
 
 def _fill(folder: Path, request: Request, version: int) -> None:
     config = read_config(request.run / "config.toml")
+    _check_parts(request, str(config.get("dataset", config["name"])))
     shutil.copyfile(request.run / "config.toml", folder / "config.toml")
     taxonomy = load_taxonomy()
     sets = val_sets_of(config, request.data_root, request.scenes)
@@ -204,6 +206,25 @@ def _fill(folder: Path, request: Request, version: int) -> None:
     }
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     write_card(folder)
+
+
+def _check_parts(request: Request, dataset: str) -> None:
+    """Say what is missing before anything is measured.
+
+    Raises:
+        Failure: weights, base, the run's history or the description of its data set are not there.
+    """
+    described = DATASETS / dataset / "dataset.toml"
+    wanted = {
+        request.weights: "train first or give another path",
+        request.base: "give the checkpoint that training began from with --base",
+        request.run / "history.json": "`kerbwatch train` writes it when a stage ends",
+        described: "describe the set as datasets/street-2 does, or name one with `dataset` in the config",
+    }
+    for path, what in wanted.items():
+        if not path.is_file():
+            raise Failure(f"{path}: is not there; {what}.")
+    read_manifest(described)
 
 
 def _write_weights(weights: Path, slim: Path, folder: Path) -> tuple[tuple[str, ...], int]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import csv
 import json
 import random
+import shutil
 import tomllib
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -136,12 +138,32 @@ def _seconds(clock: list[float]) -> float:
 
 
 def finished_epochs(folder: Path) -> list[dict[str, str]]:
-    """Give the rows of a stage's results.csv, one per finished epoch."""
+    """Give the rows of a stage's results.csv, one per finished epoch.
+
+    An epoch whose weights were not saved when the training was killed is there twice; its second row counts.
+    """
     path = folder / "results.csv"
     if not path.is_file():
         return []
     with path.open(encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        return list({row["epoch"]: row for row in csv.DictReader(file)}.values())
+
+
+def last_whole(weights: Path) -> Path | None:
+    """Give the last checkpoint of a stage that was written to its end; None where there is none.
+
+    ultralytics writes last.pt over the one before and then the same as epochN.pt: who kills it meanwhile
+    leaves half a file. Half an epochN.pt is written again from last.pt; where that is the half one, there is
+    no epochN.pt yet.
+    """
+    last = weights / "last.pt"
+    halves = [path for path in weights.glob("epoch*.pt") if not zipfile.is_zipfile(path)]
+    if zipfile.is_zipfile(last):
+        for half in halves:
+            shutil.copyfile(last, half)
+        return last
+    whole = [path for path in weights.glob("epoch*.pt") if path not in halves]
+    return max(whole, key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
 def arguments_of(

@@ -32,6 +32,7 @@ from training.network import Bf16Model, Teacher
 from training.stages import (
     arguments_of,
     is_done,
+    last_whole,
     list_of_stage,
     mark_done,
     read_config,
@@ -251,9 +252,9 @@ def train_stage(
     resume: bool,
 ) -> None:
     """Train one [[stage]] from the weights `start`; it ends with `folder`/weights/last.pt."""
-    last = folder / "weights" / "last.pt"
     overrides = arguments_of(stage, common, start, data_yaml, folder)
-    if resume and last.is_file():
+    last = last_whole(folder / "weights") if resume else None
+    if last:
         overrides["resume"] = str(last)
     trainer = StreetTrainer(overrides=overrides)
     trainer.stop_after = int(stage.get("stop_after", 0))

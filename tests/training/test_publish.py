@@ -72,6 +72,20 @@ def test_what_goes_wrong_leaves_nothing_behind(
     assert list((tmp_path / "street").iterdir()) == []
 
 
+def test_what_is_missing_is_said_before_anything_is_measured(tmp_path: Path) -> None:
+    from detector.errors import Failure
+    from training import publish
+
+    (tmp_path / "config.toml").write_text('name = "none-such"\n[data]\n[[stage]]\n[train]\n')
+    request = a_request(tmp_path, weights=tmp_path / "ours.pt", base=tmp_path / "base.pt")
+    for missing in ("ours.pt", "base.pt", "history.json", "datasets/none-such/dataset.toml"):
+        with pytest.raises(Failure, match=f"{missing}: is not there; "):
+            publish.publish(request, tmp_path / "models")
+        if "/" not in missing:
+            (tmp_path / missing).write_text("[]")
+    assert not list((tmp_path / "models/street").iterdir())
+
+
 @pytest.mark.parametrize(
     ("found", "asked", "precision", "losers"),
     [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import signal
@@ -16,9 +15,10 @@ import numpy as np
 import pytest
 
 from training.labels import load_taxonomy
+from training.stages import finished_epochs
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PICTURES, EPOCHS = 12, 4
+PICTURES, EPOCHS = 12, 5
 CONFIG = f"""
 name = "short"
 [data]
@@ -88,7 +88,8 @@ def start(folder: Path, *more: str) -> subprocess.Popen[bytes]:
 @pytest.mark.train
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_a_killed_training_goes_on_after_its_last_whole_epoch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("killed", ["between two epochs", "while last.pt was written"])
+def test_a_killed_training_goes_on_after_its_last_whole_epoch(tmp_path: Path, killed: str) -> None:
     pytest.importorskip("torch", reason="needs pip install 'kerbwatch[train]'")
     pytest.importorskip("ultralytics", reason="needs pip install 'kerbwatch[train]'")
     from training.torchvision_shim import install
@@ -102,7 +103,7 @@ def test_a_killed_training_goes_on_after_its_last_whole_epoch(tmp_path: Path) ->
 
     training = start(tmp_path)
     deadline = time.monotonic() + 300
-    while not (weights / "epoch0.pt").is_file():
+    while not (weights / "epoch1.pt").is_file():  # so that of epoch 0 all is written
         assert training.poll() is None, (tmp_path / "log").read_text()
         assert time.monotonic() < deadline, (tmp_path / "log").read_text()
         time.sleep(0.02)
@@ -111,13 +112,15 @@ def test_a_killed_training_goes_on_after_its_last_whole_epoch(tmp_path: Path) ->
     assert not (run / "history.json").exists()
     kept = {path.name: path.stat().st_mtime_ns for path in weights.glob("epoch*.pt")}
     assert len(kept) < EPOCHS
+    if killed == "while last.pt was written":
+        data = (weights / "last.pt").read_bytes()
+        (weights / "last.pt").write_bytes(data[: len(data) // 2])
 
     again = start(tmp_path, "--resume")
     assert again.wait(300) == 0, (tmp_path / "log").read_text()
 
     assert {path.name for path in weights.glob("epoch*.pt")} == {f"epoch{n}.pt" for n in range(EPOCHS)}
     assert (weights / "epoch0.pt").stat().st_mtime_ns == kept["epoch0.pt"]  # not trained a second time
-    rows = list(csv.DictReader((run / "only/results.csv").open()))
-    assert [int(row["epoch"]) for row in rows] == list(range(1, EPOCHS + 1))
+    assert [int(row["epoch"]) for row in finished_epochs(run / "only")] == list(range(1, EPOCHS + 1))
     (stage,) = json.loads((run / "history.json").read_text())
     assert (stage["epochs"], stage["pictures"]) == (EPOCHS, PICTURES)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from training.stages import (
     arguments_of,
     finished_epochs,
     is_done,
+    last_whole,
     list_of_stage,
     mark_done,
     read_config,
@@ -120,3 +123,32 @@ def test_a_config_that_makes_no_sense(tmp_path: Path, text: str, said: str) -> N
 def test_a_config_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(WrongUse, match="cannot be read"):
         read_config(tmp_path / "c.toml")
+
+
+def test_an_epoch_that_was_trained_twice_counts_once(tmp_path: Path) -> None:
+    (tmp_path / "results.csv").write_text("epoch,time\n1,5\n2,9\n2,4\n3,8\n")
+    assert finished_epochs(tmp_path) == [
+        {"epoch": "1", "time": "5"}, {"epoch": "2", "time": "4"}, {"epoch": "3", "time": "8"},
+    ]  # fmt: skip
+
+
+def test_half_an_epoch_is_made_whole_from_the_last(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "last.pt", "w") as file:
+        file.writestr("data", "x" * 100)
+    data = (tmp_path / "last.pt").read_bytes()
+    (tmp_path / "epoch3.pt").write_bytes(data[:50])
+    assert last_whole(tmp_path) == tmp_path / "last.pt"
+    assert (tmp_path / "epoch3.pt").read_bytes() == data
+
+
+def test_half_a_checkpoint_is_not_gone_on_from(tmp_path: Path) -> None:
+    assert last_whole(tmp_path) is None
+    for number, name in enumerate(("epoch2.pt", "epoch10.pt", "last.pt")):
+        with zipfile.ZipFile(tmp_path / name, "w") as file:
+            file.writestr("data", "x" * 100)
+        os.utime(tmp_path / name, (number, number))
+    assert last_whole(tmp_path) == tmp_path / "last.pt"
+    for name, left in (("last.pt", "epoch10.pt"), ("epoch10.pt", "epoch2.pt"), ("epoch2.pt", None)):
+        data = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(data[: len(data) // 2])
+        assert last_whole(tmp_path) == (tmp_path / left if left else None)
