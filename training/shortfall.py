@@ -17,6 +17,8 @@ from typing import Any
 from training.origins import table
 from training.outlook import BEHIND_BASE_MAX, DOUBLINGS_MAX, RISE_MIN, WANTED, slope_of, wanted_of_base
 
+FEW_BOXES = 30
+
 Metrics = Mapping[str, Any]
 
 
@@ -56,7 +58,8 @@ class Short:
     def boxes_to_tell(self) -> int | None:
         """Give the val boxes from which on a gap like this would lie outside the interval; None: it does.
 
-        An interval's width falls with the square root of the boxes.
+        An interval's width falls with the square root of the boxes. With fewer than FEW_BOXES the interval itself
+        is not to be trusted, so no smaller number is given.
 
         >>> Short("bin", 0.90, 0.92, 0.86, 0.94, 100).boxes_to_tell()
         400
@@ -64,7 +67,7 @@ class Short:
         """
         if self.certain or self.high is None or self.gap <= 0:
             return None
-        return math.ceil(self.n * ((self.high - self.now) / self.gap) ** 2 - 1e-9)
+        return max(math.ceil(self.n * ((self.high - self.now) / self.gap) ** 2 - 1e-9), FEW_BOXES)
 
 
 def shortfalls(metrics: Metrics) -> list[Short]:
@@ -147,8 +150,8 @@ def _how(metrics: Metrics) -> str:
     said = []
     if metrics.get("learning_curve"):
         said.append(
-            "By pictures: trainings of one short length on more and more different real pictures (the table above); "
-            "a slope counts where the rise is more than what trainings that differ in their seed alone differ by. "
+            "By pictures: trainings of one short length on more and more different real pictures (the table above); a slope\n"
+            "counts where the rise over the whole curve is more than what trainings that differ in their seed alone differ by.\n"
             "Numbers of boxes to label are extrapolations, not measurements."
         )
     if metrics.get("epoch_curve"):

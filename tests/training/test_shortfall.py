@@ -91,6 +91,8 @@ def test_whether_the_val_boxes_can_tell_is_said() -> None:
     metrics["base"]["model"]["bus"]["ap50"] = 0.85
     metrics["base"]["difference"]["bus"] = {"low": -0.2, "high": 0.1}  # up to 1.00, and 0.88 was wanted
     assert "Its 10 val boxes cannot tell this from chance: about 250 could." in bullet(metrics, "bus")
+    metrics["base"]["difference"]["bus"]["high"] = 0.0  # 28 would do, but an interval wants more
+    assert "about 30 could." in bullet(metrics, "bus")
     metrics["base"]["difference"]["bus"]["high"] = -0.021
     assert "cannot tell" not in bullet(metrics, "bus")
     assert "| bus | 0.850 | 0.880 | 0.030 | 10 | enough |" in shortfall.section(metrics, {})
