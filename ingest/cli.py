@@ -54,9 +54,10 @@ def _common(parser: argparse.ArgumentParser) -> None:
         "--gate",
         choices=tuple(KINDS),
         default="auto",
-        help="which frames are analysed: every that is due; motion: those that differ; lookback: those that "
-        "differ in a zone, decoding key frames only while none does; auto (default): lookback for live "
-        "cameras, every for files",
+        help="which frames are analysed: every that is due; motion: those that differ; follow: those that "
+        "differ in a zone, key frames alone while none does; lookback: key frames, and what lies between "
+        "two that show that something came to rest or left; auto (default): lookback for live cameras, "
+        "every for files",
     )
     add("--api", metavar="URL", help="send to an API elsewhere instead of one beside this process")
     add(
