@@ -52,15 +52,17 @@ def describe() -> dict[str, Any]:
 def idle_warning(busy: float, load: float, cores: int) -> str:
     """Say in a sentence that the machine was not idle; "" if it was.
 
+    The load does not decide: after another benchmark it is high for a minute on a machine that does nothing.
+
     Args:
         busy: share of all CPU time that was used in the moment before.
         load: load average of the last minute.
         cores: usable ones.
 
-    >>> idle_warning(0.02, 0.1, 2)
+    >>> idle_warning(0.02, 1.9, 2)
     ''
     """
-    if busy <= IDLE_SHARE and load <= 0.5 * cores:
+    if busy <= IDLE_SHARE:
         return ""
     return (
         f"the machine was not idle at the start ({busy:.0%} of its CPU time in use, load {load:.1f} on "
@@ -75,7 +77,7 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def busy_share(seconds: float = 0.5) -> float:
+def busy_share(seconds: float = 3.0) -> float:
     """Give the share of the whole machine's CPU time that is in use, measured over so long; 0 if unknown."""
     import time
 
