@@ -5,8 +5,8 @@ python benchmarks/stage_costs.py [--kind typical] [--gate lookback] [--quick]
 First table: one run of the pipeline on the clip, one camera, one core: milliseconds of each stage per run of
 it, and its share of all CPU seconds; "infer_wait" is idle; "rest" is what no stage claims: mostly stills and
 clips, which a thread of their own makes, then demuxing, queues, the interpreter (benchmarks/cpu_profile.py
-takes it apart). Second table: the same steps by themselves on the clip's own pictures, CPU time of the thread,
-median and 90 % range.
+takes it apart). Second table: the same steps by themselves on the clip's own pictures, CPU time of the
+thread, median and 90 % range.
 """
 
 from __future__ import annotations
