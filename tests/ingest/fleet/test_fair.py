@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.fleet import fair
-from ingest.fleet.fair import RAISE_AFTER_S, Demand, Governor, level_of, rates_of
+from ingest.fleet.fair import RAISE_AFTER_S, Demand, Governor, Swings, level_of, rates_of
 
 cores = st.floats(0, 0.5)
 demand = st.builds(Demand, st.floats(0.1, 60), st.floats(0.1, 60), cores, st.floats(0.0001, 0.2))
@@ -80,3 +80,18 @@ def test_noise_of_four_percent_does_not_make_rates_rise_and_fall(noise):
     levels = [governor.decide(demands, 0.6 * factor, float(at))["a"] for at, factor in enumerate(noise)]
     assert all(later <= before for before, later in pairwise(levels))
     assert all(2.8 <= level <= 3.2 for level in levels)
+
+
+def test_what_is_kept_free_serves_bursts_and_rates_fall_to_what_may_be_used_above_it():
+    governor = Governor()
+    calm, burst, rush = ({name: Demand(5, 1, 0.0, cost) for name in "ab"} for cost in (0.08, 0.095, 0.11))
+    assert governor.decide(calm, 0.85, 0.0, most=0.98)["a"] == 5.0
+    assert governor.decide(burst, 0.85, 1.0, most=0.98)["a"] == 5.0
+    assert governor.decide(rush, 0.85, 2.0, most=0.98)["a"] == pytest.approx(0.85 / 0.22)
+
+
+def test_a_load_that_does_not_swing_keeps_nothing_free():
+    swings = Swings()
+    for second in range(300):
+        swings.note(0.7, 0.7, float(second))
+    assert swings.cores == 0.0

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.fleet.cost import Books
+from ingest.fleet.ray_placing import Placing
 from ingest.fleet.ray_plan import (
     GAIN_MIN,
     GROUP_CAMERAS,
@@ -19,6 +24,8 @@ from ingest.fleet.ray_plan import (
     reservation,
     share_out,
 )
+from tests.ingest.fleet.sites import camera
+from tests.ingest.fleet.test_cost import CAMERA, Street, key_frames_first
 
 COSTS = st.dictionaries(st.text("abcdefgh", min_size=1, max_size=4), st.floats(0.001, 3.0), max_size=40)
 
@@ -163,3 +170,13 @@ def test_moves_for_balance_come_to_an_end(costs, nodes, joined):
         raise AssertionError("it never rests")
     assert sorted(name for one in groups for name in one.cameras) == sorted(costs)
     assert GAIN_MIN > 0
+
+
+def test_a_group_is_planned_by_what_its_cameras_take_and_not_by_what_they_could():
+    """Two cameras are promised 5 frames a second, of which the gate lets through 0.725."""
+    books = Books()
+    cameras = [replace(CAMERA, camera_id=name) for name in ("one", "two")]
+    Street(books, cameras).run(60, own=0.06, per_frame=0.02, looks=key_frames_first(0.05))
+    wanted = {name: camera(name, "rtsp://127.0.0.1:9/1", fps=5.0) for name in ("one", "two", "new")}
+    costs = Placing(None, None, wanted, {}, books).costs()
+    assert costs == pytest.approx(dict.fromkeys(wanted, 0.06 + 0.02 * 0.725))
