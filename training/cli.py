@@ -105,11 +105,22 @@ def train(argv: list[str]) -> int:
     )
     parser.add_argument("--work", type=Path, default=Path("runs"), help="scratch folder (default: runs)")
     parser.add_argument("--resume", action="store_true", help="go on from the last saved epoch")
+    parser.add_argument(
+        "--device",
+        metavar="D",
+        help="auto, cpu or cuda:N (default: what the config says, else auto)",
+    )
     args = parser.parse_args(argv)
     with contextlib.redirect_stdout(sys.stderr):  # ultralytics logs and draws its progress bar on stdout
         training = _with_torch("training.train")
         weights = training.train(
-            args.config, args.base, args.data, args.work, start=args.start, resume=args.resume
+            args.config,
+            args.base,
+            args.data,
+            args.work,
+            start=args.start,
+            resume=args.resume,
+            device=args.device,
         )
     print(weights)
     return 0
@@ -172,6 +183,13 @@ def publish(argv: list[str]) -> int:
     parser.add_argument("--name", default="street", help="family (default: street)")
     parser.add_argument("--version", type=int, help="default: the next free one")
     parser.add_argument("--replace", action="store_true", help="write over a version that exists")
+    parser.add_argument(
+        "--size-max",
+        type=float,
+        default=12.0,
+        metavar="MB",
+        help="what a version may have, for it ends up in git (default: 12; a larger student needs more)",
+    )
     args = parser.parse_args(argv)
     with contextlib.redirect_stdout(sys.stderr):
         publishing = _with_torch("training.publish")
@@ -186,6 +204,7 @@ def publish(argv: list[str]) -> int:
                 version=args.version,
                 precision=args.precision,
                 replace=args.replace,
+                size_max=round(args.size_max * 1e6),
             )
         )
     print(folder)

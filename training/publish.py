@@ -80,6 +80,7 @@ class Request:
         precision: what runs where nobody asks for another; None takes INT8 where no class with enough boxes
             loses more than CLASS_DROP_MAX by it.
         replace: write over a version that exists.
+        size_max: bytes that a version may have; they end up in git.
     """
 
     weights: Path
@@ -91,6 +92,7 @@ class Request:
     version: int | None = None
     precision: Stored | None = None
     replace: bool = False
+    size_max: int = SIZE_MAX
 
 
 def publish(request: Request, root: Path | None = None) -> Path:
@@ -98,7 +100,7 @@ def publish(request: Request, root: Path | None = None) -> Path:
 
     Raises:
         WrongUse: the version exists already, or the run's config does not fit.
-        Failure: weights or data are missing, or the version grows larger than SIZE_MAX.
+        Failure: weights or data are missing, or the version grows larger than `size_max`.
     """
     root = models_root() if root is None else root
     version = request.version if request.version is not None else next_version(root / request.name)
@@ -111,9 +113,10 @@ def publish(request: Request, root: Path | None = None) -> Path:
         folder.mkdir()
         _fill(folder, request, version)
         size = sum(path.stat().st_size for path in folder.iterdir())
-        if size > SIZE_MAX:
+        if size > request.size_max:
             raise Failure(
-                f"{request.name}@{version} would be {size} bytes; at most {SIZE_MAX} are published."
+                f"{request.name}@{version} would be {size} bytes; at most {request.size_max} are published "
+                "(--size-max)."
             )
         if target.exists():
             shutil.rmtree(target)

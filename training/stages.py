@@ -177,7 +177,7 @@ def arguments_of(
         "project": str(folder.parent),
         "name": folder.name,
         "exist_ok": True,
-        "device": "cpu",
+        "device": str(common.get("device", "cpu")),
         "amp": False,  # bf16 is done by the network itself
         "val": False,
         "plots": False,

@@ -28,7 +28,7 @@ from training.export import as_checkpoint, load_checkpoint
 from training.importers.pseudo import Labeller
 from training.importers.street import Added, Complete, build, read_added, read_pictures, recipes_of
 from training.labels import CLASSES_FILE, load_taxonomy
-from training.network import Bf16Model, Teacher
+from training.network import Bf16Model, Teacher, device_of
 from training.stages import (
     arguments_of,
     is_done,
@@ -112,6 +112,7 @@ def train(
     *,
     start: Path | None = None,
     resume: bool = False,
+    device: str | None = None,
 ) -> Path:
     """Train every stage of the config; give the path of the last weights.
 
@@ -123,12 +124,15 @@ def train(
         work: scratch folder for the built set and the weights.
         start: checkpoint or ONNX file to start from, such as an earlier version of our own.
         resume: go on from the last saved epoch instead of starting over.
+        device: auto, cpu or cuda:N; None takes what [train] says, else auto.
 
     Raises:
-        WrongUse: the config is no TOML or lacks a table.
-        Failure: data or base weights are missing.
+        WrongUse: the config is no TOML or lacks a table, or there is no such device.
+        Failure: data or base weights are missing, or the GPU asked for.
     """
     config = read_config(config_path)
+    if device is not None:
+        config["train"]["device"] = device
     run = work / str(config["name"])
     run.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(config_path, run / "config.toml")
@@ -145,6 +149,7 @@ def run_stages(
     resume: bool = False,
 ) -> Path:
     """Do what `train` does with a config that is read already."""
+    config["train"]["device"] = device_of(str(config["train"].get("device", "auto")))
     run = work / str(config["name"])
     run.mkdir(parents=True, exist_ok=True)
     base = as_checkpoint(base, run / "base-of-onnx.pt")

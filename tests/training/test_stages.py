@@ -111,6 +111,10 @@ def test_the_shipped_config_is_complete() -> None:
         assert arguments["imgsz"] % 32 == 0
         assert arguments["val"] is False  # val lists are for `kerbwatch evaluate`
         assert arguments["project"] == "run"
+        assert arguments["device"] == "cpu"
+        common = {**config["train"], "device": "cuda:1"}
+        there = arguments_of(stage, common, Path("base.pt"), Path("data.yaml"), Path("run/stage"))
+        assert there == {**arguments, "device": "cuda:1"}
 
 
 @pytest.mark.parametrize(("text", "said"), [("a = ", "no TOML"), ("name = 'x'", "lacks data, stage, train")])

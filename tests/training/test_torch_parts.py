@@ -147,3 +147,58 @@ def test_a_weighted_average_has_the_shares_it_was_given(tmp_path: Path) -> None:
     for value in made.state_dict().values():
         if value.is_floating_point():
             assert torch.allclose(value.float(), torch.tensor(2.25), atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "device"),
+    [
+        ("auto", 0, "cpu"),
+        ("cpu", 2, "cpu"),
+        ("auto", 2, "cuda:0"),
+        ("cuda", 1, "cuda:0"),
+        ("cuda:1", 2, "cuda:1"),
+    ],
+)
+def test_training_takes_the_gpu_that_is_there(
+    wanted: str, there: int, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training.network import device_of
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: there)
+    assert device_of(wanted) == device
+
+
+@pytest.mark.parametrize(("wanted", "there"), [("cuda", 0), ("cuda:0", 0), ("cuda:2", 2)])
+def test_a_gpu_that_is_asked_for_and_missing_ends_training(
+    wanted: str, there: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from detector.errors import Failure
+    from training.network import device_of
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: there)
+    with pytest.raises(Failure, match=f"device {wanted}: torch .* sees {there} NVIDIA GPUs here; take cpu"):
+        device_of(wanted)
+
+
+@pytest.mark.parametrize("wanted", ["", "gpu", "cuda:", "cuda:-1", "0", "cuda:0,1"])
+def test_a_device_that_is_none(wanted: str) -> None:
+    from detector.errors import WrongUse
+    from training.network import device_of
+
+    with pytest.raises(WrongUse, match="wanted auto, cpu, cuda or cuda:N"):
+        device_of(wanted)
+
+
+def test_the_command_line_goes_before_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from training import train
+
+    asked = []
+    monkeypatch.setattr(
+        train, "run_stages", lambda config, *_, **__: asked.append(config["train"].get("device"))
+    )
+    (tmp_path / "c.toml").write_text('name = "x"\n[data]\n[[stage]]\n[train]\ndevice = "cuda:1"\n')
+    for device in (None, "cpu"):
+        train.train(tmp_path / "c.toml", tmp_path / "b.pt", None, tmp_path / "work", device=device)
+    assert asked == ["cuda:1", "cpu"]
