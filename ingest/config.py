@@ -44,6 +44,7 @@ ADVICE = {
     "score_min": "give a score between 0 and 1 per class",
     "source": "give a file, a folder or an rtsp:// address",
     "evidence_source": "give the rtsp:// address of the camera's main stream",
+    "decode_device": "give cpu, cuda, cuda:N, vaapi, qsv or videotoolbox",
     "name": "give the site a name",
     "city": 'write the code of the city in quotes, like "320400"',
     "camera": "add a [[camera]] table with id, lat and lon",

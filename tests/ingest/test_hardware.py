@@ -8,6 +8,7 @@ import av
 import pytest
 
 from detector.errors import WrongUse
+from ingest.config import load_site
 from ingest.site import Camera
 from ingest.sources import hardware, open_source
 from ingest.sources.choice import settings_of
@@ -86,6 +87,17 @@ def test_a_camera_that_wants_hardware_is_decoded_all_the_same(monkeypatch):
         frames = [frame for frame, _ in zip(source.frames(), range(2), strict=False)]
     assert [frame.wh for frame in frames] == [(1280, 720)] * 2
     assert set(asked) == {"cuda:1"}
+
+
+def test_a_site_file_with_such_a_device_is_told_which_there_are(tmp_path):
+    path = tmp_path / "site.toml"
+    path.write_text(
+        '[site]\nname = "s"\ntimezone = "Asia/Shanghai"\n'
+        '[[camera]]\nid = "c"\nsource = "rtsp://h/1"\nlat = 1\nlon = 2\ndecode_device = "warp"\n',
+        encoding="utf-8",
+    )
+    with pytest.raises(WrongUse, match=r"`decode_device` = \"warp\" .*; give cpu, cuda, cuda:N, vaapi"):
+        load_site(path)
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:", "CUDA"])
