@@ -26,7 +26,7 @@ from detector.errors import WrongUse
 from training.evaluation.lists import look_at_list, look_at_lists
 from training.evaluation.measure import score_lists
 from training.labels import load_taxonomy
-from training.stages import read_config, rendered_sets
+from training.stages import measured_sets, read_config, rendered_sets
 from training.yolo_data import read_data_set
 
 SIDE_PX = 640
@@ -119,7 +119,7 @@ def measure(
     from training.importers.pseudo import exported
 
     taxonomy = load_taxonomy()
-    folders = [entry["folder"] for entry in config["data"]["set"] if not entry.get("rendered")]
+    folders = measured_sets(config)
     with tempfile.TemporaryDirectory() as scratch:
         spec = exported(weights, Path(scratch)).model_copy(update={"side_px": side_px})
         with Detector(spec) as detector:

@@ -20,6 +20,7 @@ from training.evaluation.slices import SamePlaces
 from training.importers.street import Boxes, read_added
 from training.labels import CLASSES_FILE, Taxonomy, load_taxonomy
 from training.metrics import EVERY_CLASS, LabelledPicture
+from training.stages import measured_sets
 from training.yolo_data import read_data_set, xyxy_px
 
 REPOSITORY = CLASSES_FILE.parent.parent
@@ -75,7 +76,7 @@ def val_sets_of(config: Mapping[str, Any], data_root: Path, scenes: Path | None)
     """
     sets = config["data"]["set"]
     rendered = {name for entry in sets if entry.get("rendered") for name in entry.get("labelled", ())}
-    folders = tuple(str(entry["folder"]) for entry in sets if not entry.get("rendered"))
+    folders = measured_sets(config)
     return ValSets(data_root, folders, scenes, frozenset(rendered - _carried_by(data_root, folders)))
 
 

@@ -79,6 +79,12 @@ def rendered_sets(config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(entry["folder"]) for entry in config["data"]["set"] if entry.get("rendered"))
 
 
+def measured_sets(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Give the folders of the sets that a version is measured on: neither rendered nor for training alone."""
+    sets = config["data"]["set"]
+    return tuple(str(one["folder"]) for one in sets if not one.get("rendered") and not one.get("train_only"))
+
+
 def write_history(stages: list[dict[str, Any]], run: Path, distil: float = 0.0) -> None:
     """Write history.json: what each finished stage did, for the model card.
 

@@ -20,6 +20,7 @@ from training.stages import (
     last_whole,
     list_of_stage,
     mark_done,
+    measured_sets,
     read_config,
     write_history,
 )
@@ -127,6 +128,11 @@ def test_a_config_that_makes_no_sense(tmp_path: Path, text: str, said: str) -> N
 def test_a_config_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(WrongUse, match="cannot be read"):
         read_config(tmp_path / "c.toml")
+
+
+def test_a_version_is_measured_on_sets_with_a_val_list_alone() -> None:
+    sets = [{"folder": "a"}, {"folder": "b", "rendered": True}, {"folder": "c", "train_only": True}]
+    assert measured_sets({"data": {"set": sets}}) == ("a",)
 
 
 def test_an_epoch_that_was_trained_twice_counts_once(tmp_path: Path) -> None:

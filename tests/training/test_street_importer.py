@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 import cv2
@@ -25,6 +26,7 @@ from training.importers.street import (
 from training.labels import load_taxonomy
 from training.yolo_data import read_boxes, read_data_set
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 TAXONOMY = load_taxonomy()
 PERSON, CAR, TRICYCLE, STALL = (TAXONOMY.names.index(n) for n in ("person", "car", "tricycle", "stall"))
 NOTHING = np.zeros((0, 5))
@@ -137,6 +139,20 @@ def test_regions_that_a_set_brings_along_are_ignored(data_root: Path, tmp_path: 
     assert census.boxes["ignored"] == {"car": 2, "stall": 1, "*": 1}
 
 
+def test_mined_hard_negatives_are_learnt_from_without_a_val_list(data_root: Path, tmp_path: Path) -> None:
+    foreign_set(data_root / "mined", str(list(TAXONOMY.names)), {"m1": ""}, {})
+    (data_root / "mined/ignore").mkdir()
+    (data_root / "mined/ignore/m1.txt").write_text(f"{PERSON} 0.5 0.5 1 1\n")
+    nothing = lambda *_: Completion(NOTHING, NOTHING)  # noqa: E731
+    with pytest.raises(WrongUse, match=r"mined/data\.yaml: split 'val' lists no picture"):
+        build(data_root, tmp_path, tmp_path / "out", (SetRecipe("mined"),), TAXONOMY, Added(), nothing)
+    (recipe,) = recipes_of({"set": [{"folder": "mined", "train_only": True}]})
+    census = build(data_root, tmp_path, tmp_path / "out", (recipe,), TAXONOMY, Added(), nothing)
+    assert census.pictures == {"mined/train": 1}
+    assert (tmp_path / "out/labels/mined/m1.txt").read_text().split()[0] == str(N + PERSON)
+    assert (tmp_path / "out/val.txt").read_text() == ""
+
+
 def test_pictures_held_out_are_not_trained_on(data_root: Path, tmp_path: Path) -> None:
     census = put_together(
         data_root, tmp_path, Added(held_out=frozenset({("vendors", "t1.jpg"), ("coco", "c2.jpg")}))
@@ -228,3 +244,11 @@ def test_our_own_added_stalls_are_boxes_inside_their_pictures() -> None:
     assert set(boxes[:, 0]) == {STALL}
     assert (boxes[:, 1:3] - boxes[:, 3:] / 2 >= -1e-6).all()
     assert (boxes[:, 1:3] + boxes[:, 3:] / 2 <= 1 + 1e-6).all()
+
+
+def test_the_class_map_of_the_data_set_is_what_the_importer_does() -> None:
+    described = tomllib.loads((REPOSITORY / "datasets/street-2/dataset.toml").read_text(encoding="utf-8"))
+    real = {one["folder"] for one in described["source"] if one["url"]}
+    assert set(described["class_map"]) == real
+    for names in described["class_map"].values():
+        assert {name: TAXONOMY.class_of(name) or "" for name in names} == names

@@ -63,6 +63,8 @@ class SetRecipe:
         rendered: made by training/scenes: it lies in the scratch folder, its val list is left out, and only
             the classes in `labelled` are labelled everywhere.
         labelled: see rendered; of a foreign set it is what its class names say.
+        train_only: it has no val list, as the hard negatives that `kerbwatch dataset mine` writes; what it
+            does not label its ignored regions say.
     """
 
     folder: str
@@ -71,6 +73,7 @@ class SetRecipe:
     complete: bool = False
     rendered: bool = False
     labelled: frozenset[str] = frozenset()
+    train_only: bool = False
 
 
 @dataclass(slots=True)
@@ -103,6 +106,7 @@ def recipes_of(document: Mapping[str, Any]) -> tuple[SetRecipe, ...]:
             complete=bool(entry.get("complete", False)),
             rendered=bool(entry.get("rendered", False)),
             labelled=frozenset(entry.get("labelled", ())),
+            train_only=bool(entry.get("train_only", False)),
         )
         for entry in document["set"]
     )
@@ -129,7 +133,7 @@ def build(
     census, lines = Census(), {"train": list[str](), "val": list[str]()}
     waiting, unsure = {*added.boxes, *added.ignored}, added.ignored
     for recipe in recipes:
-        for split in ("train",) if recipe.rendered else ("train", "val"):
+        for split in ("train",) if recipe.rendered or recipe.train_only else ("train", "val"):
             root = scenes_root if recipe.rendered else data_root
             data = read_data_set(root / recipe.folder / "data.yaml", split)
             classes = _class_indices(data, taxonomy)
