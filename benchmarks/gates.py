@@ -130,7 +130,7 @@ def verdict(one: dict[str, Any] | None) -> str:
         return "-"
     if not one["equal"]:
         return f"{len(one['missing'])} missing, {len(one['extra'])} extra"
-    wrong = [(one["ends_missing"], "not ended"), (one["ends_extra"], "ended wrongly")]
+    wrong = [(one["ends_missing"], "not ended"), (one["ends_extra"], "ended besides")]
     ends = [f"{count} {what}" for count, what in wrong if count]
     ends += [] if one["end_off_max_s"] is None else [f"{one['end_off_max_s']:.2f} s"]
     return ", ".join([f"all, {one['start_off_max_s']:.2f} s", *ends])
