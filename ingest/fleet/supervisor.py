@@ -101,7 +101,9 @@ class Supervisor(Supervising):
             if camera_id not in told and camera_id not in refused
         ]
         name = f"{socket.gethostname()}:supervisor"
-        return [*rows, WorkerStatus(name, alive=True, cameras=tuple(waiting))] if waiting else rows
+        unlisted = max(0, len(refused) - SHOWN_MAX)
+        own = WorkerStatus(name, alive=True, cameras=tuple(waiting), unlisted=unlisted)
+        return [*rows, own] if waiting else rows
 
     def add(self, table: dict[str, Any]) -> None:
         """Watch a camera, written as a `[[camera]]` table, until it is removed or this process ends.

@@ -245,6 +245,7 @@ def test_ten_thousand_cameras_are_refused_in_one_sentence(tmp_path, api, model, 
         assert len(lines) == 1
         assert "9998 of 10000 cameras are refused, from 'cam-2' on: no room" in lines[0]
         assert len(cameras_of(supervisor.status())) <= 210
+        assert sum(row.unlisted for row in supervisor.status()) == 9998 - 200
 
 
 def test_a_second_supervisor_on_the_same_data_does_not_watch_the_same_camera(tmp_path, api, model):
