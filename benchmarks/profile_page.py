@@ -79,9 +79,11 @@ def _rated(said: Mapping[str, Any]) -> Iterator[Line]:
     if row is None:
         return
     kind = "substream" if row["substream"] else "main"
-    ran, most = row["states"].get("running", 0), wanted["cameras"][kind]
+    ran, most = row.get("let_in", row["states"].get("running", 0)), wanted["cameras"][kind]
     name = "640x360 substreams" if row["substream"] else "1080p cameras"
     of = f"{ran} of {row['cameras']} {name}"
+    if said.get("gate", "lookback") != "lookback":
+        of += f" with `--gate {said['gate']}`"
     kept = row["keeps_up"] and ran == row["cameras"]
     yield (
         f"{name} on {row['cores']} cores",
