@@ -26,7 +26,7 @@ from typing import Any
 from benchmarks import ours
 from benchmarks.clips import KINDS, Clip, add_arguments, clip
 from benchmarks.footage import SECONDS
-from benchmarks.machine import RESULTS, describe, result, save
+from benchmarks.machine import RESULTS, describe, how_many, result, save
 from benchmarks.profile_page import PAGE, page
 from benchmarks.sampling import Sampler
 from benchmarks.serving import LoadServer
@@ -184,7 +184,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     add("clip", type=Path, nargs="?", help=argparse.SUPPRESS)
     add("site", type=Path, nargs="?", help=argparse.SUPPRESS)
     add("--only", nargs="+", choices=ALL, default=ALL, help="default: all three")
-    add("--cameras", type=int, default=4, help="by RTSP (4)")
+    add("--cameras", type=how_many, default=4, help="by RTSP (4)")
     add("--seconds", type=float, default=SECONDS, help="of the count by RTSP (a round of the clip)")
     add("--warm", type=float, default=WARM_S, help=f"seconds before the count ({WARM_S:g})")
     add("--quick", action="store_true", help="the typical street, from a file and at 1080p by RTSP")

@@ -5,6 +5,7 @@ python benchmarks/machine.py prints it.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -166,3 +167,14 @@ def _version(package: str) -> str:
 
 if __name__ == "__main__":
     print(json.dumps(describe(), indent=1))
+
+
+def how_many(text: str) -> int:
+    """Read a number of things from the command line; argparse says what is wrong.
+
+    >>> how_many("3")
+    3
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"wanted a whole number from 1 on, got '{text}'")
+    return int(text)

@@ -29,7 +29,7 @@ import av
 from benchmarks import ours
 from benchmarks.clips import Clip, add_arguments, clip
 from benchmarks.footage import SECONDS
-from benchmarks.machine import describe, result, save
+from benchmarks.machine import describe, how_many, result, save
 from benchmarks.scaling import WANTED_MB, slope
 from benchmarks.serving import LoadServer
 from detector.errors import Failure
@@ -196,7 +196,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cameras", type=int, nargs="+", help=f"default: {' '.join(map(str, COUNTS))}")
+    parser.add_argument("--cameras", type=how_many, nargs="+", help=f"default: {' '.join(map(str, COUNTS))}")
     parser.add_argument("--street-kind", default="typical", choices=("typical", "still"))
     parser.add_argument("--substream", action="store_true", help="640x360")
     parser.add_argument(

@@ -41,7 +41,7 @@ from typing import Any
 from benchmarks import ours
 from benchmarks.clips import Clip, add_arguments, clip
 from benchmarks.footage import DWELL_S, SECONDS
-from benchmarks.machine import RESULTS, describe, machine_cpu_s, result, save, usable_cores
+from benchmarks.machine import RESULTS, describe, how_many, machine_cpu_s, result, save, usable_cores
 from benchmarks.rtsp_faults import CHANGE_MAX, NAMED_MAX_S, faults
 from benchmarks.rtsp_figures import (
     AGE_MAX_S,
@@ -84,7 +84,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cameras", type=int, help="at rated load (default 40, by substreams 100)")
+    parser.add_argument("--cameras", type=how_many, help="at rated load (default 40, by substreams 100)")
     parser.add_argument(
         "--substream", action="store_true", help="analyse 640x360, open the main stream for evidence only"
     )

@@ -26,7 +26,7 @@ from typing import Any, Self
 from benchmarks import ours
 from benchmarks.clips import KINDS, Clip, add_arguments, clip
 from benchmarks.footage import FPS
-from benchmarks.machine import describe, result, save, usable_cores
+from benchmarks.machine import describe, how_many, result, save, usable_cores
 from detector.errors import Failure
 from detector.registry import resolve
 
@@ -165,7 +165,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cameras", type=int, nargs="+", help=f"default: {' '.join(map(str, COUNTS))}")
+    parser.add_argument("--cameras", type=how_many, nargs="+", help=f"default: {' '.join(map(str, COUNTS))}")
     parser.add_argument("--kind", default="typical", choices=KINDS)
     parser.add_argument("--variant", default="plain")
     parser.add_argument("--quick", action="store_true", help="1, 2 and 4 cameras")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import doctest
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -340,3 +341,9 @@ def test_a_run_in_which_not_all_were_let_in_says_so_first(capsys):
     assert first.startswith("2 cameras for 60 s, of which ONLY 1 WERE LET IN, 1 refused: no room: 1 hold")
     assert [line.endswith("NOT MET") for line in more[:2]] == [True, True]
     assert "serve 0.1000 for each of 1 cameras watched" in more[2]
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", ""])
+def test_no_number_of_cameras_is_refused_before_anything_runs(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="wanted a whole number from 1 on"):
+        machine.how_many(text)
