@@ -41,6 +41,7 @@ PLAY = """async ([data, times]) => {
     const there = once('seeked');
     video.currentTime = time;
     await there;
+    await new Promise((done) => setTimeout(done, 150));  // "seeked" may come before the picture is shown
     drawn.drawImage(video, 0, 0);
     greys.push(drawn.getImageData(canvas.width / 4, canvas.height / 4, 1, 1).data[1]);
   }
