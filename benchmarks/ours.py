@@ -96,6 +96,10 @@ class NoEvidence:
     def add(self, *_: object) -> None:
         """Keep no frame."""
 
+    def pass_by(self, *_: object) -> bool:
+        """Keep no frame, so none need be looked at for it."""
+        return True
+
     def prepare(self, *_: object) -> None:
         """Make nothing."""
 

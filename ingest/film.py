@@ -17,7 +17,7 @@ from datetime import datetime
 from detector.types import Detections, Image
 from ingest.clips import SIDE_MAX, ClipWriter, bgr_of, clip_wh, planes_of
 from ingest.cutting import Choice, dense, sparse, times_of
-from ingest.gate import ChangeWatch, Thumbnail, shrunk
+from ingest.gate import STILL_PIXELS, STILL_STEP, ChangeWatch, Thumbnail, shrunk
 from ingest.mp4 import Sample, remuxed
 from ingest.redact import Polygon, black_out, hides, redact
 from ingest.shots import Note, Shot, resized, shrink, united, with_persons, with_thing
@@ -30,8 +30,6 @@ Look = Callable[[Image], Detections]
 """Finds things in a whole picture, boxes in its pixels, down to low scores."""
 NEAR_S = 0.3
 """A picture this near to an analysed one shows people where that one shows them, within a head's margin."""
-STILL_STEP, STILL_PIXELS = 8, 1
-"""A picture that differs less than this from one that was looked at, anywhere, shows the same."""
 
 
 @dataclass(frozen=True, slots=True)

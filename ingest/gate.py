@@ -17,7 +17,10 @@ How each gate could lose an event:
   where they say that something came to rest or left (`ingest.sources.signs`). Lost as with `follow`; besides,
   what moves is seen in key frames alone: for rules that ask for more than standing, take `follow`. Of a thing
   whose coming changes too few pixels the start is late by up to the distance of two key frames, as is when
-  somebody began to stand by a tricycle. Pictures looked back on are that old when they are analysed; when a
+  somebody began to stand by a tricycle. Of the pictures looked back on only those around the moment in
+  question are looked at: who leaves while something else hides the place has left by then, up to 2 s early.
+  What comes or goes without changing one thumbnail pixel by 8 grey levels is seen at the next look at an
+  unchanged picture, up to 10 s late. Pictures looked back on are that old when they are analysed; when a
   dwell is reached, live cameras are looked at there and then.
 """
 
@@ -47,6 +50,8 @@ STEP = 14
 """Grey levels by which a thumbnail's pixel must differ: above an encoder's breathing, below most cars."""
 PIXELS_MIN = 5
 """Pixels of the thumbnail that must differ: 1.5 % by 2.5 % of the frame."""
+STILL_STEP, STILL_PIXELS = 8, 1
+"""A picture that differs less than this from one that was looked at shows the same."""
 
 Thumbnail: TypeAlias = npt.NDArray[np.uint8]
 """uint8 (90, 160), the frame in grey."""
@@ -141,6 +146,12 @@ class ChangeWatch:
         self._mask = _mask_of(watched)
         self._pixels_min, self._step = pixels_min, step
         self._reference: Thumbnail | None = None
+
+    def stricter(self) -> ChangeWatch:
+        """Give one that says of the same places whether anything at all has changed in them."""
+        watch = ChangeWatch(pixels_min=STILL_PIXELS, step=STILL_STEP)
+        watch._mask = self._mask
+        return watch
 
     def differs(self, thumbnail: Thumbnail) -> bool:
         """Say whether a frame differs from the reference; the first one does."""

@@ -164,13 +164,19 @@ class Pipeline:
         self._traces.begin(frame)
         self._remember(frame.wh)
         seen = self._detect(frame)
+        carried = frame.carried and parts.recorder.pass_by(frame, seen)
+        if frame.carried and not carried and frame.picture is not None:
+            seen = self._find(frame.picture)
         with self.stages.span("evidence"):
-            parts.recorder.add(frame, seen)
+            if not carried:
+                parts.recorder.add(frame, seen)
         with self.stages.span("track"):
             scene = self._scene(frame, seen)
-        self._count(frame)
+        self._count(frame, looked=not carried)
         with self.stages.span("rules"):
             events = [event for rule in parts.rules for event in rule.update(scene)]
+        if events and carried and frame.picture is not None:
+            parts.recorder.add(frame, self._find(frame.picture))  # evidence needs to know whom to hide
         for event in events:
             with self._traces.event(event):
                 self._take(event, frame.wh)
@@ -262,10 +268,10 @@ class Pipeline:
             seen = self._scout.staying(seen, frame)
         watched = without_ignored(seen, parts.camera.zones, frame.wh)
         tracks = parts.tracker.update(frame.index, frame.at, watched, score_min, frame.wh)
-        return Scene(frame.source_id, frame.index, frame.at, frame.wh, tracks, frame.passing)
+        return Scene(frame.source_id, frame.index, frame.at, frame.wh, tracks, frame.passing, frame.vacated)
 
-    def _count(self, frame: Frame) -> None:
-        self.summary.frames += 1
+    def _count(self, frame: Frame, *, looked: bool) -> None:
+        self.summary.frames += looked
         self.summary.first_at = self.summary.first_at or frame.at
         self.summary.last_at = frame.at
 

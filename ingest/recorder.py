@@ -41,6 +41,8 @@ from ingest.sources.picture import DecodedPicture
 from ingest.stills import jpeg, near_of, outlined, scaled
 from ingest.types import XYXY, Event, EventPhase, Frame
 
+HIDING = timedelta(seconds=4)
+"""A person found so long before a picture at most may be in it unfound."""
 PINNED_MAX = 64
 """Pre-alarms whose "before" picture is kept; most of them come to nothing, and nobody says so."""
 SPARSE_MAX = 96
@@ -106,13 +108,39 @@ class EvidenceRecorder:
             detections: its boxes at a low threshold (0.1 or less): they say what is redacted.
         """
         self._last = (frame, detections)
-        if self._tape is not None and _lies_as_shown(frame) and self._tape.holds(frame.mark):
-            assert frame.mark is not None  # noqa: S101 - the tape holds it
-            note = Note(frame.index, frame.at, frame.mark, detections)
-            self._keep_key(self._tape, note)
-            self._dense.append(note)
+        taped = self._taped(frame, detections)
+        if taped is not None:
+            self._keep_key(*taped)
+            self._dense.append(taped[1])
         else:
             self._dense.append(shot_of(frame.index, frame.at, self._whole(frame), detections))
+        self._let_go(frame)
+
+    def pass_by(self, frame: Frame, carried: Detections) -> bool:
+        """Take a frame in which nobody has looked; whom to hide in it is asked when it is shown.
+
+        Args:
+            frame: with increasing index and time.
+            carried: what was found in an earlier one where nothing has changed since.
+
+        Returns:
+            False: it cannot be had again, so it must be looked at and added.
+        """
+        taped = self._taped(frame, carried)
+        if taped is None or self._look is None:
+            return False
+        self._keep_key(*taped, looked=False)
+        self._let_go(frame)
+        return True
+
+    def _taped(self, frame: Frame, detections: Detections) -> tuple[Tape, Note] | None:
+        if self._tape is None or not _lies_as_shown(frame) or not self._tape.holds(frame.mark):
+            return None
+        assert frame.mark is not None  # noqa: S101 - the tape holds it
+        return self._tape, Note(frame.index, frame.at, frame.mark, detections)
+
+    def _let_go(self, frame: Frame) -> None:
+        """Let go of what is too old."""
         while self._dense and frame.at - self._dense[0].at >= self._clip:
             self._retire(self._dense.popleft())
         while self._old and frame.at - self._old[0].at > self._keep:
@@ -169,7 +197,7 @@ class EvidenceRecorder:
 
     # -- what was --
 
-    def _keep_key(self, tape: Tape, note: Note) -> None:
+    def _keep_key(self, tape: Tape, note: Note, *, looked: bool = True) -> None:
         """Keep the key frame at or before a frame, if the last one kept is old enough."""
         recent = bool(self._old) and note.at - self._old[-1].at < self._sparse
         cut = None if recent else tape.key_of(note.mark)
@@ -182,10 +210,10 @@ class EvidenceRecorder:
         earlier = [one for one in self._dense if one.at <= at][-1:]
         around = [one for one in [*earlier, note] if abs((one.at - at).total_seconds()) <= NEAR_S]
         boxes = [resized(one.detections, 1 / one.scale) for one in around or [note]]
-        looked = key.mark == note.mark
-        seen = note.detections if looked else united(boxes)
-        number = note.index if looked else key.number
-        self._old.append(KeyShot(number, at, cut, seen, looked=looked or bool(around)))
+        own = key.mark == note.mark
+        seen = note.detections if own else united(boxes)
+        number = note.index if own else key.number
+        self._old.append(KeyShot(number, at, cut, seen, looked=looked and (own or bool(around))))
         self._thin_out()
 
     def _thin_out(self) -> None:
@@ -217,7 +245,7 @@ class EvidenceRecorder:
 
     def _hiding(self, detections: Detections) -> Detections:
         """Add the persons of the two frames before: who is missed in one frame is found in the next."""
-        earlier = list(self._dense)[-3:-1]
+        earlier = [one for one in list(self._dense)[-3:-1] if self._dense[-1].at - one.at <= HIDING]
         return with_persons(detections, (resized(one.detections, 1 / one.scale) for one in earlier))
 
     # -- the picture from before --

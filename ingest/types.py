@@ -53,12 +53,25 @@ class Frame:
         seen: what the source has found in it by the pipeline's detector; None: nobody has looked yet.
         passing: boxes of `seen` that move on and must not be taken for what the next frame shows there.
         vacated: where something stood that is gone.
+        carried: `seen` was found in an earlier picture, and in watched zones this one shows the same: good
+            enough to count a dwell by, not to say whom to hide.
 
     Raises:
         ValueError: neither image nor picture.
     """
 
-    __slots__ = ("_image", "at", "index", "mark", "passing", "picture", "seen", "source_id", "vacated")
+    __slots__ = (
+        "_image",
+        "at",
+        "carried",
+        "index",
+        "mark",
+        "passing",
+        "picture",
+        "seen",
+        "source_id",
+        "vacated",
+    )
 
     def __init__(  # noqa: PLR0913 - what is known of a picture
         self,
@@ -72,12 +85,13 @@ class Frame:
         seen: Detections | None = None,
         passing: tuple[XYXY, ...] = (),
         vacated: tuple[XYXY, ...] = (),
+        carried: bool = False,
     ) -> None:
         if image is None and picture is None:
             raise ValueError("wanted an image or a picture, got neither")
         self.source_id, self.index, self.at, self.mark = source_id, index, at, mark
         self._image, self.picture = image, picture
-        self.seen, self.passing, self.vacated = seen, passing, vacated
+        self.seen, self.passing, self.vacated, self.carried = seen, passing, vacated, carried
 
     @property
     def image(self) -> Image:
@@ -155,6 +169,7 @@ class Scene:
     """What the rules see of one analysed frame: no pixels.
 
     `passing`: boxes of what is driving past and is not followed; it may hide what stands behind it.
+    `vacated`: boxes of what stood and is known to have left, each told once.
     """
 
     source_id: str
@@ -163,6 +178,7 @@ class Scene:
     wh: tuple[int, int]
     tracks: tuple[Track, ...]
     passing: tuple[XYXY, ...] = ()
+    vacated: tuple[XYXY, ...] = ()
 
 
 class EventPhase(StrEnum):

@@ -44,7 +44,7 @@ class AgedPipeline(Pipeline):
     def analyse(self, frame: Frame) -> None:
         """As `Pipeline.analyse`."""
         Pipeline.analyse(self, frame)
-        if self.live:
+        if self.live and not frame.carried:
             now = time.time()
             self.ages[class_of(now - frame.at.timestamp())] += 1
             if self._status is not None and self._status.taken_at_s is not None:

@@ -98,9 +98,9 @@ CAMERA: Final[tuple[_Reading[CameraStatus], ...]] = (
     _Reading(
         CounterMetricFamily,
         "kerbwatch_camera_frames_dropped_total",
-        "Frames that were due and not analysed. still: nothing had changed, as intended; late: analysis was "
-        "slower than the camera; overload: decoding was; stale: too old when their turn came; undecodable: "
-        "damaged packets.",
+        "Frames that were due and not analysed. still: nothing had changed, or others told what it shows, as "
+        "intended; late: analysis was slower than the camera; overload: decoding was; stale: too old when "
+        "their turn came; undecodable: damaged packets.",
         lambda camera: _by({**dict.fromkeys(DROP_REASONS, 0), **camera.dropped}),
         ("reason",),
     ),
@@ -138,7 +138,8 @@ CAMERA: Final[tuple[_Reading[CameraStatus], ...]] = (
     _Reading(
         GaugeMetricFamily,
         "kerbwatch_camera_last_analysed_timestamp_seconds",
-        "Capture time of the last frame analysed, Unix seconds; absent before the first.",
+        "Capture time of the last frame analysed, or seen to show what that one did, Unix seconds; absent "
+        "before the first.",
         lambda camera: _known(_unix_s(camera.last_frame_at)),
     ),
     _Reading(

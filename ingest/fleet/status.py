@@ -46,7 +46,7 @@ class CameraStatus:
         frames_in: frames (packets of a picture) received.
         analysed: frames that the detector saw.
         dropped: frames not analysed although due, by reason: "late", "stale", "undecodable", "still" (nothing
-            changed), "overload".
+            changed, or others told what it shows), "overload".
         reconnects: connections after the first.
         queue_age_s: how long the frame now in analysis had waited since it came.
         ages: analysed frames by how old they were when their analysis ended: upper end of the class in

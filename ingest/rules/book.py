@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from ingest.boxes import covered_share, fractions, ground_contact, iou
+from ingest.boxes import covered_share, displacement, fractions, ground_contact, iou
 from ingest.report import report_id_of
-from ingest.rules.places import AWAY_IOU, LEFT_S, SAME_IOU, Claim, Counting, Place, Standing
+from ingest.rules.places import AWAY_IOU, LEFT_S, SAME_IOU, SAME_SIZES, Claim, Counting, Place, Standing
 from ingest.tracker import group_of
 from ingest.types import XYXY, Event, EventPhase, Scene, Track, ZoneKind
 from ingest.zones import Zone
@@ -186,6 +186,8 @@ class PlaceBook:
         away = any(
             track.track_id in place.track_ids and iou(track.xyxy, place.box) < AWAY_IOU for track in seen_now
         )
+        if any(displacement(box, place.box, scene.wh) <= SAME_SIZES for box in scene.vacated):
+            place.left_s = max(place.left_s, LEFT_S)
         place.left_s = place.left_s + elapsed_s if away or place.left_s >= LEFT_S else 0.0
 
     def _rezone(self, place: Place, claim: Claim, at: datetime) -> None:

@@ -39,8 +39,9 @@ class SourceStatus:
         decoded: pictures decoded.
         given: frames handed over for analysis.
         dropped: frames that were due (or packets, or pictures) but not analysed, by reason: "still" (nothing
-            changed), "late" (analysis was slower than the camera), "stale" (older than `age_max_s` when they
-            came), "overload" (decoding was slower than the camera), "undecodable".
+            changed, or others told what it shows), "late" (analysis was slower than the camera), "stale"
+            (older than `age_max_s` when they came), "overload" (decoding was slower than the camera),
+            "undecodable".
         reconnects: connections made after the first.
         last_frame_at: time of the last frame handed over, aware UTC.
         last_frame_s: when a picture was last received, by the monotonic clock; None before the first.

@@ -39,6 +39,8 @@ class Shown:
     """Boxes of it that are known to move on."""
     vacated: tuple[XYXY, ...] = ()
     """Where something stood that is gone."""
+    carried: bool = False
+    """`seen` was found in an earlier picture; in this one nothing that matters differs."""
 
     def frame(self, source_id: str, index: int, at: datetime) -> Frame:
         """Give it as a frame."""
@@ -51,6 +53,7 @@ class Shown:
             seen=self.seen,
             passing=self.passing,
             vacated=self.vacated,
+            carried=self.carried,
         )
 
 

@@ -3,8 +3,10 @@
 While `ingest.sources.decoding` follows a street for as long as anything changes on it, this keeps to key
 frames, however busy the street: each is looked at (if anything has changed since the last, or it is time),
 and what two of them tell of the pictures between them (`ingest.sources.signs`) decides whether those are
-decoded at all. They are decoded no further than to where the place looks as it does in the end. Whatever has
-just come is looked at again a moment later: what moves on does not stand, and needs no looking back.
+decoded at all. They are decoded no further than to where the place looks as it does in the end, and no more
+of them are looked at than it takes to know when (`ingest.sources.seeking`). Whatever has just come is looked
+at again a moment later: what moves on does not stand, and needs no looking back. Where nothing has changed
+since two looks said the same, key frames carry on what the last one said, for `CARRY_S` at most.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from av.video.frame import VideoFrame
+
 from detector.types import Detections
 from ingest.gate import PIXELS_MIN, ChangeWatch, Rate, Thumbnail, shrunk
 from ingest.sources import SourceStatus
@@ -21,11 +25,29 @@ from ingest.sources.decoding import EARLY_S, Decoding, Shown
 from ingest.sources.lookback import Do, Mode
 from ingest.sources.packets import Codec, Coded
 from ingest.sources.picture import DecodedPicture
-from ingest.sources.signs import Looked, Signs, Thing, corners, same_place, signs_between, stands
+from ingest.sources.seeking import Seeking
+from ingest.sources.signs import (
+    SWAPPED_SHARE,
+    Looked,
+    Signs,
+    Thing,
+    changed_share,
+    corners,
+    differing,
+    same_place,
+    signs_between,
+    stands,
+)
 from ingest.types import XYXY
 
 CHECK_S = 0.4
 """What has come is looked at again after so long."""
+GLANCE_S = 0.2
+"""What has moved on after so long need not be looked at."""
+QUEUE_S = 60.0
+"""What comes to a place that another left within so long is followed there: it must be seen to be another."""
+CARRY_S = 10.0
+"""Key frames in which nothing has changed are looked at once in so long."""
 
 
 class Scout(Protocol):
@@ -77,6 +99,9 @@ class Scouting(Decoding):
         self._before: Looked | None = None
         self._awaited: _Waiting | None = None
         self._vacated: tuple[XYXY, ...] = ()
+        self._same = watch.stricter()
+        self._agreed: Shown | None = None
+        self._left_at: list[tuple[Thing, float]] = []
 
     @property
     def resting(self) -> bool:
@@ -105,12 +130,12 @@ class Scouting(Decoding):
     def pass_over(self) -> None:
         """Go on with the next key frame."""
         super().pass_over()
-        self._before = self._awaited = None
+        self._before = self._awaited = self._agreed = None
 
     def thin(self) -> None:
         """Decode key frames only until `pass_over`."""
         super().thin()
-        self._before = self._awaited = None
+        self._before = self._awaited = self._agreed = None
 
     @property
     def _due_now(self) -> bool:
@@ -129,8 +154,7 @@ class Scouting(Decoding):
         shown, now = self._looked(shown, shrunk(shown.picture.luma()))
         before = self._before
         signs = signs_between(before, now)  # what is before it cannot be given after it
-        came = [thing.xyxy for thing in signs.came]
-        yield from self._back(_Waiting(shown, now, signs, tuple(kept), before), [*signs.left, *came])
+        yield from self._back(_Waiting(shown, now, signs, tuple(kept), before), signs.came)
         yield from self._hand_over(shown, _followed(now, before))
 
     # -- key frames --
@@ -165,8 +189,14 @@ class Scouting(Decoding):
             self._count_passed("still", key, given=False)
             self._empty()
             return
-        shown, now = self._looked(shown, thumbnail)
         before = self._before
+        if before is not None and not (changed or moved) and (same := self._carried(shown, thumbnail)):
+            self._empty()
+            self._before = Looked(before.wh, thumbnail, before.things, before.others)
+            yield from self._hand_over(same, self._before)
+            return
+        shown, now = self._looked(shown, thumbnail)
+        self._same.take(thumbnail)
         signs = Signs(came=now.sure) if before is None else signs_between(before, now)
         waiting = _Waiting(shown, now, signs, held, before)
         if signs.came or signs.left:
@@ -180,13 +210,15 @@ class Scouting(Decoding):
     def _resolve(self, waiting: _Waiting, more: Sequence[Coded]) -> Iterator[Shown]:
         """See whether what came stands, and go on with the key frame in which it came."""
         self._awaited = None
-        shown = self._moment_later(waiting.shown.coded, [*self.look.kept[1:], *more])
+        came = waiting.signs.came
+        shown = self._moment_later(waiting.shown.coded, [*self.look.kept[1:], *more], waiting)
         if shown is None:
             yield from self._conclude(waiting, ())
             return
-        thumbnail = shrunk(shown.picture.luma())
-        shown, later = self._looked(shown, thumbnail)
-        came = waiting.signs.came
+        if _all_moved(waiting, shown):
+            yield from self._conclude(waiting, came)
+            return
+        shown, later = self._looked(shown, shrunk(shown.picture.luma()))
         moving = [thing for thing in came if not stands(thing, waiting.now, later)]
         yield from self._conclude(waiting, moving)
         if len(moving) < len(came) and self._before is not None:
@@ -196,47 +228,108 @@ class Scouting(Decoding):
         """Look back if something came to rest or left, and give the key frame."""
         now = waiting.now
         known = [*now.things, *waiting.signs.hidden]
+        self._agreed = waiting.shown if self._agrees(waiting) else None
         self._before = now.but(things=[replace(one, moving=one in moving) for one in known])
-        came = [thing.xyxy for thing in waiting.signs.came if thing not in moving]
-        if not self.hurry:
-            yield from self._back(waiting, [*waiting.signs.left, *came])
         self._vacated += waiting.signs.vacated
+        if not self.hurry:
+            yield from self._back(waiting, [one for one in waiting.signs.came if one not in moving])
         yield from self._hand_over(waiting.shown, self._before)
+
+    def _agrees(self, waiting: _Waiting) -> bool:
+        """Say whether a key frame shows what the one before shows, and no doubt is left of it."""
+        now, signs = waiting.now, waiting.signs
+        same = waiting.before is not None and not (signs.came or signs.left or signs.hidden)
+        return same and all(one.sure or same_place(one, now.sure, now.wh) for one in now.things)
+
+    def _carried(self, shown: Shown, thumbnail: Thumbnail) -> Shown | None:
+        """Give a key frame with what was found in an earlier one; None: it must be looked at."""
+        last, now_s = self._agreed, shown.coded.seconds
+        if last is None or self.unsettled or now_s >= self.due_s or self._same.differs(thumbnail):
+            return None
+        if not 0 < now_s - last.coded.seconds < CARRY_S - max(EARLY_S, self._gap_s / 2):
+            return None
+        return replace(shown, seen=last.seen, carried=True)
 
     def _hand_over(self, shown: Shown, looked: Looked) -> Iterator[Shown]:
         """Give a picture that was looked at, if it is its turn."""
         given = self._take_slot(shown.coded)
-        self._count_passed(self.hurry or "still", shown.coded, given=given)
+        self._count_passed(self.hurry or "still", shown.coded, given=given and not shown.carried)
         if given:
             passing = tuple(thing.xyxy for thing in looked.passing)
             shown = replace(shown, passing=passing, vacated=self._vacated)
             self._vacated = ()  # told with the next picture that is given
-            yield from self._give(shown, looked.thumbnail)
+            yield from self._give(shown, None if shown.carried else looked.thumbnail)
 
-    def _moment_later(self, key: Coded, since: Sequence[Coded]) -> Shown | None:
-        """Give the last picture of those since a key frame; None: there is none yet."""
+    def _moment_later(
+        self, key: Coded, since: Sequence[Coded], waiting: _Waiting | None = None
+    ) -> Shown | None:
+        """Give the last picture of those since a key frame; None: there is none yet.
+
+        With `waiting` the first one a moment later in which all that came has moved on will do.
+        """
         if self._context is None:  # it had to be emptied for the key frame to come out
             self._inside[key.pts] = key
             self._run(key)
-        last = None
+        last: Shown | None = None
         for coded in since:
             self._inside[coded.pts] = coded
             for picture in self._run(coded):
                 own = self._inside.pop(picture.pts, None) if picture.pts is not None else None
-                last = (own, picture) if own is not None and own.seconds > key.seconds else last
+                if own is not None and own.seconds > key.seconds:
+                    last = Shown(own, self._turned(picture))
+            if waiting is None or last is None or last.coded.seconds - key.seconds < GLANCE_S:
+                continue
+            if _all_moved(waiting, last):
+                break
         self._restart()
-        if last is None:
-            return None
-        shown = Shown(last[0], self._turned(last[1]))
-        shown.picture.settle()
-        return shown
+        if last is not None:
+            last.picture.settle()
+        return last
 
     # -- back --
 
-    def _back(self, waiting: _Waiting, regions: Sequence[XYXY]) -> Iterator[Shown]:
-        """Decode from the key frame before, to where the places in question look as they do in the end."""
-        if not regions or not waiting.held or waiting.before is None:
+    def _back(self, waiting: _Waiting, came: Sequence[Thing]) -> Iterator[Shown]:
+        """Give the pictures since the key frame before that tell when something came to rest or left."""
+        before, now = waiting.before, waiting.now
+        if before is None or not waiting.held or not (came or waiting.signs.left):
             return
+        left = [one for one in before.standing if one.xyxy in waiting.signs.left]
+        pictures = list(self._between(waiting, [one.xyxy for one in (*left, *came)]))
+        shown: dict[int, Shown] = {}
+
+        def ask(index: int) -> Looked:
+            shown[index], looked = self._looked(*pictures[index])
+            return looked
+
+        seeking = Seeking(before, now, [thumbnail for _, thumbnail in pictures], ask)
+        at_s = waiting.shown.coded.seconds
+        queues = any(one.xyxy not in waiting.signs.vacated for one in left) or self._emptied(came, now, at_s)
+        if queues:
+            seeking.all()
+        gone = {one.xyxy: seeking.left(one) for one in left if one.xyxy in waiting.signs.vacated}
+        for one in came:
+            seeking.came(one)
+        standing = now.but(things=[*before.standing, *came])
+        self._left_at += [(one, at_s) for one in left]
+        for index in sorted(shown):
+            told = tuple(box for box in self._vacated if gone.get(box, len(pictures)) <= index)
+            self._vacated = tuple(box for box in self._vacated if box not in told)
+            passing = () if queues else _followed(seeking.looks[index], standing).passing
+            given = replace(shown[index], passing=tuple(one.xyxy for one in passing), vacated=told)
+            yield from self._give(given, pictures[index][1])
+        self._status.dropped["still"] += len(pictures) - len(shown)
+
+    def _emptied(self, came: Sequence[Thing], now: Looked, at_s: float) -> bool:
+        """Say whether something came to where another stood a moment ago: it must be seen to be another."""
+        self._left_at = [(one, left_s) for one, left_s in self._left_at if at_s - left_s <= QUEUE_S]
+        places = [one for one, _ in self._left_at]
+        return any(same_place(one, places, now.wh) for one in came)
+
+    def _between(self, waiting: _Waiting, regions: Sequence[XYXY]) -> Iterator[tuple[Shown, Thumbnail]]:
+        """Decode from the key frame before, to where the places in question look as they do in the end.
+
+        Gives the pictures that are due, from the first one on in which one of the places has changed.
+        """
         polygons = [corners(xyxy, waiting.now.wh) for xyxy in regions]
         least = (
             PIXELS_MIN
@@ -244,42 +337,51 @@ class Scouting(Decoding):
             else max(1, min(PIXELS_MIN, _pixels(regions[0], waiting.now.wh) // 12))
         )
         last, goal = (ChangeWatch(polygons, pixels_min=least) for _ in range(2))
-        last.take(waiting.before.thumbnail)
+        if waiting.before is not None:
+            last.take(waiting.before.thumbnail)
         goal.take(waiting.now.thumbnail)
-        key = waiting.shown.coded
         self._restart()
         self._not_before_s = max(self._not_before_s, math.nextafter(waiting.held[0].seconds, -math.inf))
-        settled_s = math.inf
-        moved = False
-        for item in waiting.held[:-1]:
+        moved = settled = False
+        for coded, picture in self._due_of(waiting.held[:-1], waiting.shown.coded.seconds):
+            shown = Shown(coded, self._turned(picture))
+            thumbnail = shrunk(shown.picture.luma())
+            if not (moved or last.differs(thumbnail)):
+                self._status.dropped["still"] += 1
+                continue
+            moved = True
+            shown.picture.settle()
+            yield shown, thumbnail
+            if settled:
+                break
+            settled = not goal.differs(thumbnail)
+        self._restart()
+
+    def _due_of(self, items: Sequence[Coded], until_s: float) -> Iterator[tuple[Coded, VideoFrame]]:
+        """Decode, and give those that are due."""
+        for item in items:
             self._inside[item.pts] = item
             for picture in self._run(item):
                 coded = self._inside.pop(picture.pts, None) if picture.pts is not None else None
-                if coded is None or not self._not_before_s < coded.seconds < key.seconds:
+                if coded is None or not self._not_before_s < coded.seconds < until_s:
                     continue
-                if not self._rate.due(coded.seconds):
-                    continue
-                self._not_before_s = self._counted_s = coded.seconds
-                shown = Shown(coded, self._turned(picture))
-                thumbnail = shrunk(shown.picture.luma())
-                if last.differs(thumbnail) or settled_s < math.inf:
-                    moved = True
-                    last.take(thumbnail)
-                    yield from self._give(shown, thumbnail)
-                else:
-                    self._status.dropped["still"] += 1
-                if settled_s < math.inf:
-                    self._restart()
-                    return
-                if moved and not goal.differs(thumbnail):
-                    settled_s = coded.seconds
-        self._restart()
+                if self._rate.due(coded.seconds):
+                    self._not_before_s = self._counted_s = coded.seconds
+                    yield coded, picture
 
     def _looked(self, shown: Shown, thumbnail: Thumbnail) -> tuple[Shown, Looked]:
         seen = self._scout.look(shown.picture)
         wh = shown.picture.wh
         others = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in seen.xyxy)
         return replace(shown, seen=seen), Looked(wh, thumbnail, self._scout.things(seen, wh), others)
+
+
+def _all_moved(waiting: _Waiting, later: Shown) -> bool:
+    """Say whether pixels alone tell that nothing that came stands; see `stands`."""
+    changed = differing(waiting.now.thumbnail, shrunk(later.picture.luma()))
+    return all(
+        changed_share(changed, one.xyxy, waiting.now.wh) >= SWAPPED_SHARE for one in waiting.signs.came
+    )
 
 
 def _followed(now: Looked, before: Looked) -> Looked:

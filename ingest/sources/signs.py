@@ -152,11 +152,10 @@ def stands(thing: Thing, earlier: Looked, later: Looked) -> bool:
     return changed_share(changed, thing.xyxy, later.wh) < (SWAPPED_SHARE if there else CAME_SHARE)
 
 
-def same_place(thing: Thing, others: Sequence[Thing], wh: tuple[int, int]) -> bool:
-    """Say whether something of its sort is at its place."""
+def same_place(thing: Thing, others: Sequence[Thing], wh: tuple[int, int], apart: float = REST_SIZES) -> bool:
+    """Say whether something of its sort is at its place, no more than so many own sizes apart."""
     return any(
-        group_of(other.label) == group_of(thing.label)
-        and displacement(other.xyxy, thing.xyxy, wh) <= REST_SIZES
+        group_of(other.label) == group_of(thing.label) and displacement(other.xyxy, thing.xyxy, wh) <= apart
         for other in others
     )
 

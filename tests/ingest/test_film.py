@@ -99,9 +99,16 @@ def street(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def fed(
-    path: Path, analysed_s: Sequence[float], *, privacy: Sequence[Sequence[tuple[float, float]]] = ()
+    path: Path,
+    analysed_s: Sequence[float],
+    *,
+    passed_s: Sequence[float] = (),
+    privacy: Sequence[Sequence[tuple[float, float]]] = (),
 ) -> Run:
-    """Feed a recorder the pictures at these times; somebody else looks for people in others."""
+    """Feed a recorder the pictures at these times; somebody else looks for people in others.
+
+    Those at `passed_s` were not looked at: the boxes that are carried on know of nobody.
+    """
     fresh = EvidenceRecorder(privacy=privacy)
     run = Run(fresh, [])
 
@@ -118,6 +125,8 @@ def fed(
             if any(abs(seconds - at) < 0.01 for at in analysed_s):
                 fresh.add(frame, boxes((PERSON, 0), *([(CAR, 1)] if seconds >= CAME_S else [])))
                 run.frames.append(frame)
+            if any(abs(seconds - at) < 0.01 for at in passed_s):
+                assert fresh.pass_by(frame, boxes())
             if analysed_s and seconds >= analysed_s[-1]:
                 break
     return run
@@ -126,6 +135,10 @@ def fed(
 def pictures(piece: Piece) -> list[tuple[float, np.ndarray]]:
     with av.open(io.BytesIO(piece.data)) as container:
         return [(float(one.time), one.to_ndarray(format="bgr24")) for one in container.decode(video=0)]
+
+
+def picture(piece: Piece) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(piece.data, np.uint8), cv2.IMREAD_COLOR)
 
 
 def stripes(image: np.ndarray) -> float:
@@ -170,6 +183,22 @@ def test_key_frames_that_nobody_looked_at_are_looked_at(street: Path) -> None:
     assert times == [2, 3, 4, 5, 6.6, 7, 8, 9, 10, 11]
     assert run.looked
     assert all(stripes(image) < 15 for _, image in shown)
+
+
+def test_whom_to_hide_is_asked_anew_where_boxes_were_carried(street: Path) -> None:
+    """What was found earlier is good for what stands: people walk on."""
+    run = fed(street, [0.0, 6.6, 7, 11], passed_s=[1, 2, 3, 4, 5, 8, 9, 10])
+    pieces = run.pieces()
+    assert run.looked
+    for role in ("clip", "before"):
+        shown = pictures(pieces[role, False]) if role == "clip" else [(0.0, picture(pieces[role, False]))]
+        assert all(stripes(image) < 15 for _, image in shown)
+    assert 3 <= (pieces["before", False].at - run.frames[0].at).total_seconds() < CAME_S
+
+
+def test_what_cannot_be_had_again_must_be_looked_at(tmp_path: Path) -> None:
+    frame = Frame("c", 0, datetime(2026, 3, 1, tzinfo=UTC), np.zeros((36, 64, 3), np.uint8))
+    assert not EvidenceRecorder().pass_by(frame, boxes())
 
 
 def test_work_is_bounded_and_the_coming_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,6 +115,7 @@ def test_events_are_those_of_every_frame(clip: tuple[str, Path], tmp_path: Path)
         assert len(found.ends) == len(wanted.ends), gate
         for end, right in zip(found.ends, wanted.ends, strict=True):
             assert abs((end.ended_at - right.ended_at).total_seconds()) <= FORCE_S + 0.5
+            assert [piece.role for piece in end.evidence] == [piece.role for piece in right.evidence]
         assert frames <= all_frames
         if name == "traffic" and gate == "lookback":
             assert frames < 0.4 * all_frames

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -28,7 +29,7 @@ from ingest.sources.picture import DecodedPicture
 from ingest.sources.scouting import Scouting
 from ingest.sources.signs import Thing, things_of
 from ingest.tracker import Tracker
-from ingest.types import Event, EventPhase, Scene
+from ingest.types import XYXY, Event, EventPhase, Scene
 
 WH = (320, 180)
 FPS = 25
@@ -137,6 +138,11 @@ def shown(street: Street, frames: int, decoding: Scouting) -> Iterator[Shown]:
     yield from decoding.finish()
 
 
+def looked_at(decoding: Scouting, number: int, street: Street) -> int:
+    """Take a picture; give how many were looked at for it and given."""
+    return sum(not one.carried for one in decoding.take(coded(number, street.keys)))
+
+
 class Judge:
     """Tracker and rule, as in the pipeline."""
 
@@ -146,13 +152,19 @@ class Judge:
 
     def show(self, one: Shown, street: Street) -> None:
         self._tracker.vacate(one.vacated, WH)
-        self.take(one.coded.number, one.seen or street.seen(one.coded.number), one.passing)
+        self.take(one.coded.number, one.seen or street.seen(one.coded.number), one.passing, one.vacated)
 
-    def take(self, number: int, seen: Detections, passing: Sequence[tuple[float, ...]] = ()) -> None:
+    def take(
+        self,
+        number: int,
+        seen: Detections,
+        passing: Sequence[tuple[float, ...]] = (),
+        vacated: tuple[XYXY, ...] = (),
+    ) -> None:
         at = STARTS + timedelta(seconds=number / FPS)
         gone = np.array([tuple(float(side) for side in box) in set(passing) for box in seen.xyxy], np.bool_)
         tracks = self._tracker.update(number, at, seen.where(~gone), {"car": 0.3}, WH)
-        events = self._rule.update(Scene("c", number, at, WH, tracks))
+        events = self._rule.update(Scene("c", number, at, WH, tracks, vacated=vacated))
         self.confirmed += [event for event in events if event.phase is EventPhase.CONFIRMED]
 
     @property
@@ -220,7 +232,8 @@ def test_what_merely_passes_is_not_looked_back_on() -> None:
     decoding, status = scouting(street)
     numbers = [one.coded.number for one in shown(street, 400, decoding)]
     assert set(numbers) <= street.keys
-    assert status.decoded <= 8 + 8 * 11
+    assert set(street.looked) <= street.keys  # pixels alone tell a moment later that they move on
+    assert status.decoded <= 8 + 8 * 6
 
 
 def test_a_thing_that_stays_is_looked_back_on_to_where_it_stands() -> None:
@@ -231,8 +244,54 @@ def test_a_thing_that_stays_is_looked_back_on_to_where_it_stands() -> None:
     assert between
     assert all(150 < number <= 210 for number in between)
     assert min(number for number in between if number >= 165) <= 170
+    assert len(between) <= 4
     assert status.decoded < 160
     assert all(one.seen is not None for one in frames if one.coded.number in street.keys)
+
+
+def test_key_frames_in_which_nothing_changes_carry_on_what_was_seen() -> None:
+    street = Street([Car(1, 150, 2.6, 99, 120, 20)], frozenset(range(0, 1000, 50)))
+    decoding, status = scouting(street)
+    frames = list(shown(street, 1000, decoding))
+    carried = [one.coded.number for one in frames if one.carried]
+    looked = [number for number in street.looked if number >= 200]
+    assert len(carried) >= 12
+    assert not set(carried) & set(street.looked)
+    assert all(one.seen is not None and len(one.seen) == 1 for one in frames if one.coded.number >= 150)
+    assert max(b - a for a, b in pairwise([200, *looked, 950])) <= 10 * FPS
+    given = sum(not one.carried for one in frames)
+    assert given + status.dropped["still"] == pytest.approx(1000 / 5, abs=11)  # but for those still to come
+
+
+def test_nothing_is_carried_while_something_is_unsettled_or_due() -> None:
+    keys = frozenset(range(0, 500, 50))
+    for unsettled, due_s in ((True, math.inf), (False, 0.0)):
+        street = Street([Car(1, 150, -9.0, 99, 120, 20)], keys)
+        decoding, _ = scouting(street)
+        decoding.unsettled, decoding.due_s = unsettled, due_s
+        assert not any(one.carried for one in shown(street, 500, decoding))
+        assert set(street.looked) >= keys
+
+
+def test_a_change_however_small_is_looked_at() -> None:
+    street = Street([Car(1, 150, -9.0, 99, 120, 20)], frozenset(range(0, 800, 50)))
+    decoding, _ = scouting(street)
+    paint = street.paint
+
+    def with_litter(number: int) -> VideoFrame:
+        picture = paint(number)
+        if number >= 230:
+            plane = picture.to_ndarray()
+            plane[90:93, 200:203] = 255
+            picture = VideoFrame.from_ndarray(plane, format="gray")
+            picture.pts = number
+        return picture
+
+    street.paint = with_litter  # type: ignore[method-assign]
+    frames = list(shown(street, 800, decoding))
+    by_number = {one.coded.number: one for one in frames}
+    assert by_number[200].carried
+    assert not by_number[250].carried
 
 
 @pytest.mark.parametrize("prompt", [False, True])
@@ -263,7 +322,7 @@ def test_in_a_hurry_key_frames_alone_are_looked_at_and_it_is_counted() -> None:
 def test_a_key_frame_that_awaited_a_second_look_and_is_passed_over_is_counted(reason: str) -> None:
     street = Street([Car(1, 150, 6.6, 99, 120, 20)], frozenset(range(0, 400, 50)))
     decoding, status = scouting(street)
-    given = sum(len(list(decoding.take(coded(number, street.keys)))) for number in range(153))
+    given = sum(looked_at(decoding, number, street) for number in range(153))
     assert street.looked[-1] == 150  # it is new there, and looked at again at 160
     assert decoding.resting is False
     before = given + sum(status.dropped.values())
@@ -274,7 +333,7 @@ def test_a_key_frame_that_awaited_a_second_look_and_is_passed_over_is_counted(re
     else:
         decoding.thin()
     assert status.dropped[reason] == 10  # due after the key frame at 100
-    given += sum(len(list(decoding.take(coded(number, street.keys)))) for number in range(200, 401))
+    given += sum(looked_at(decoding, number, street) for number in range(200, 401))
     due_between = 9 if reason == "late" else 0  # who leaves out what was not taken counts it
     assert before == 1 + 100 / 5
     assert given + sum(status.dropped.values()) + due_between == pytest.approx(1 + 350 / 5, abs=1)
@@ -289,7 +348,7 @@ def test_what_is_left_out_at_the_end_of_an_overload_is_counted_as_that() -> None
             decoding.thin()
         if number == 220:
             decoding.pass_over()
-        given += len(list(decoding.take(coded(number, street.keys))))
+        given += looked_at(decoding, number, street)
     assert given + sum(status.dropped.values()) == 1 + 350 / 5
     assert status.dropped["overload"] == pytest.approx((250 - 100) / 5, abs=3)
 
