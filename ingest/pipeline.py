@@ -268,7 +268,7 @@ class Pipeline:
             seen = self._scout.staying(seen, frame)
         watched = without_ignored(seen, parts.camera.zones, frame.wh)
         tracks = parts.tracker.update(frame.index, frame.at, watched, score_min, frame.wh)
-        return Scene(frame.source_id, frame.index, frame.at, frame.wh, tracks, frame.passing, frame.vacated)
+        return Scene(frame.source_id, frame.index, frame.at, frame.wh, tracks, frame.passing, frame.left)
 
     def _count(self, frame: Frame, *, looked: bool) -> None:
         self.summary.frames += looked

@@ -52,7 +52,7 @@ class Frame:
         mark: where it lies on the source's tape: number of the stream, presentation time; None: on none.
         seen: what the source has found in it by the pipeline's detector; None: nobody has looked yet.
         passing: boxes of `seen` that move on and must not be taken for what the next frame shows there.
-        vacated: where something stood that is gone.
+        vacated: where something stood that is gone. left: those of them from which it was seen to move off.
         carried: `seen` was found in an earlier picture, and in watched zones this one shows the same: good
             enough to count a dwell by, not to say whom to hide.
 
@@ -65,6 +65,7 @@ class Frame:
         "at",
         "carried",
         "index",
+        "left",
         "mark",
         "passing",
         "picture",
@@ -85,13 +86,15 @@ class Frame:
         seen: Detections | None = None,
         passing: tuple[XYXY, ...] = (),
         vacated: tuple[XYXY, ...] = (),
+        left: tuple[XYXY, ...] = (),
         carried: bool = False,
     ) -> None:
         if image is None and picture is None:
             raise ValueError("wanted an image or a picture, got neither")
         self.source_id, self.index, self.at, self.mark = source_id, index, at, mark
         self._image, self.picture = image, picture
-        self.seen, self.passing, self.vacated, self.carried = seen, passing, vacated, carried
+        self.seen, self.passing, self.vacated, self.left = seen, passing, vacated, left
+        self.carried = carried
 
     @property
     def image(self) -> Image:
@@ -169,7 +172,7 @@ class Scene:
     """What the rules see of one analysed frame: no pixels.
 
     `passing`: boxes of what is driving past and is not followed; it may hide what stands behind it.
-    `vacated`: boxes of what stood and is known to have left, each told once.
+    `left`: boxes of what stood and was seen to move off, each told once.
     """
 
     source_id: str
@@ -178,7 +181,7 @@ class Scene:
     wh: tuple[int, int]
     tracks: tuple[Track, ...]
     passing: tuple[XYXY, ...] = ()
-    vacated: tuple[XYXY, ...] = ()
+    left: tuple[XYXY, ...] = ()
 
 
 class EventPhase(StrEnum):

@@ -186,7 +186,7 @@ class PlaceBook:
         away = any(
             track.track_id in place.track_ids and iou(track.xyxy, place.box) < AWAY_IOU for track in seen_now
         )
-        if any(displacement(box, place.box, scene.wh) <= SAME_SIZES for box in scene.vacated):
+        if any(displacement(box, place.box, scene.wh) <= SAME_SIZES for box in scene.left):
             place.left_s = max(place.left_s, LEFT_S)
         place.left_s = place.left_s + elapsed_s if away or place.left_s >= LEFT_S else 0.0
 

@@ -39,6 +39,8 @@ class Shown:
     """Boxes of it that are known to move on."""
     vacated: tuple[XYXY, ...] = ()
     """Where something stood that is gone."""
+    left: tuple[XYXY, ...] = ()
+    """Those of them from which it was seen to move off."""
     carried: bool = False
     """`seen` was found in an earlier picture; in this one nothing that matters differs."""
 
@@ -53,6 +55,7 @@ class Shown:
             seen=self.seen,
             passing=self.passing,
             vacated=self.vacated,
+            left=self.left,
             carried=self.carried,
         )
 

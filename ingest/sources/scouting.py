@@ -307,6 +307,7 @@ class Scouting(Decoding):
         if queues:
             seeking.all()
         gone = {one.xyxy: seeking.left(one) for one in left if one.xyxy in waiting.signs.vacated}
+        off = {one.xyxy for one in left if seeking.moves_off(one, gone.get(one.xyxy, len(pictures)))}
         for one in came:
             seeking.came(one)
         standing = now.but(things=[*before.standing, *came])
@@ -315,7 +316,12 @@ class Scouting(Decoding):
             told = tuple(box for box in self._vacated if gone.get(box, len(pictures)) <= index)
             self._vacated = tuple(box for box in self._vacated if box not in told)
             passing = () if queues else _followed(seeking.looks[index], standing).passing
-            given = replace(shown[index], passing=tuple(one.xyxy for one in passing), vacated=told)
+            given = replace(
+                shown[index],
+                passing=tuple(one.xyxy for one in passing),
+                vacated=told,
+                left=tuple(box for box in told if box in off),
+            )
             yield from self._give(given, pictures[index][1])
         self._status.dropped["still"] += len(pictures) - len(shown)
 

@@ -24,6 +24,9 @@ from ingest.tracker import REST_SIZES
 ARRIVED = REST_SIZES / 2
 """So near to where it stands in the end a thing has come to rest, for the tracker too."""
 
+BESIDE = 1.0
+"""So far from its place, in own sizes, a thing is at most in the first picture in which it has left it."""
+
 
 @dataclass(slots=True)
 class Seeking:
@@ -74,6 +77,14 @@ class Seeking:
         if gone:
             self.look(gone - 1)
         return gone
+
+    def moves_off(self, thing: Thing, gone: int) -> bool:
+        """Say whether it is beside its place when it is gone: what is merely not found is not."""
+        if gone not in self.looks:
+            return False
+        others = [one for one in self.before.standing if one != thing] + list(self.now.standing)
+        beside = [one for one in self.looks[gone].things if not same_place(one, others, self.now.wh)]
+        return same_place(thing, beside, self.now.wh, BESIDE)
 
     def all(self) -> None:
         """Look at every picture."""

@@ -252,6 +252,22 @@ def test_two_tracks_that_swap_their_ids_make_no_second_case():
     assert [event.phase for event in events] == [EventPhase.PRE_ALARM, EventPhase.CONFIRMED]
 
 
+@pytest.mark.parametrize(("told", "patience_s"), [(True, 6), (False, 16)])
+def test_what_was_seen_to_move_off_is_not_waited_for(told, patience_s):
+    """Who looks at few pictures cannot follow it; the source says that it drove off."""
+    rule, events = parking(), []
+    for index in range(60):
+        second = 2.0 * index
+        at = START + timedelta(seconds=second)
+        there = second <= 40
+        left = (CAR,) if told and second == 42 else ()
+        tracks = (track(1, CAR, at, START),) if there else ()
+        events += rule.update(Scene("cam-1", index, at, WH, tracks, left=left))
+    end = ended(events)[0]
+    assert (end.ended_at - START).total_seconds() == 40
+    assert (end.observed_at - START).total_seconds() == 40 + patience_s
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_busy_street(seed):
     """Five parked cars, traffic in front of and behind them, every sixth box missed: five cases, each once."""

@@ -152,19 +152,19 @@ class Judge:
 
     def show(self, one: Shown, street: Street) -> None:
         self._tracker.vacate(one.vacated, WH)
-        self.take(one.coded.number, one.seen or street.seen(one.coded.number), one.passing, one.vacated)
+        self.take(one.coded.number, one.seen or street.seen(one.coded.number), one.passing, one.left)
 
     def take(
         self,
         number: int,
         seen: Detections,
         passing: Sequence[tuple[float, ...]] = (),
-        vacated: tuple[XYXY, ...] = (),
+        left: tuple[XYXY, ...] = (),
     ) -> None:
         at = STARTS + timedelta(seconds=number / FPS)
         gone = np.array([tuple(float(side) for side in box) in set(passing) for box in seen.xyxy], np.bool_)
         tracks = self._tracker.update(number, at, seen.where(~gone), {"car": 0.3}, WH)
-        events = self._rule.update(Scene("c", number, at, WH, tracks, vacated=vacated))
+        events = self._rule.update(Scene("c", number, at, WH, tracks, left=left))
         self.confirmed += [event for event in events if event.phase is EventPhase.CONFIRMED]
 
     @property

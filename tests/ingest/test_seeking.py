@@ -105,3 +105,20 @@ def test_all_are_looked_at_once() -> None:
     seek.left(Thing(PLACE, "car"))
     seek.all()
     assert sorted(seek.looks) == [0, 1, 2]
+
+
+def test_what_is_beside_its_place_moves_off_and_what_is_not_found_does_not() -> None:
+    car, pictures = Thing(PLACE, "car"), [seen([moved(PLACE, dx)]) for dx in (0, 10, 60, 150, 500, 900)]
+    seek = seeking(seen([PLACE]), pictures, seen([]))
+    assert seek.moves_off(car, seek.left(car))
+    unfound = [seen([PLACE]), *[seen([], hidden=[PLACE], walkers=[moved(WALKER, dx)]) for dx in (0, 40, 80)]]
+    seek = seeking(seen([PLACE]), unfound, seen([], hidden=[PLACE], walkers=[moved(WALKER, 120)]))
+    assert not seek.moves_off(car, seek.left(car))
+
+
+def test_another_that_stands_beside_a_place_is_not_what_left_it() -> None:
+    car, neighbour = Thing(PLACE, "car"), moved(PLACE, 160)
+    pictures = [seen([PLACE, neighbour]), seen([neighbour], hidden=[PLACE], walkers=[WALKER])] * 2
+    seek = seeking(seen([PLACE, neighbour]), pictures, seen([neighbour], hidden=[PLACE], walkers=[WALKER]))
+    seek.all()
+    assert not seek.moves_off(car, 1)
