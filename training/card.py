@@ -219,10 +219,16 @@ def _slices(metrics: Metrics) -> str:
     return f"""## Slices
 
 AP50 and, in brackets, boxes; intervals and recall are in metrics.json. `light` is the picture's mean luminance, which stands
-for day and night where no clock was recorded.{_of_places(slices)}
+for day and night where no clock was recorded.{_of_places(slices)}{_of_contrast(slices)}
 
 {(chr(10) * 2).join(parts)}
 """
+
+
+def _of_contrast(slices: Mapping[str, Any]) -> str:
+    if "contrast" not in slices:
+        return ""
+    return " `contrast` is by how much a rendered cable differs from what is behind it: the faint ones a person has to search for."
 
 
 def _of_places(slices: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from detector.detector import Detector
+from detector.errors import Failure
 from detector.types import Image
 from training.evaluate import SCORE_MIN, labels_of, read_picture
 from training.labels import Taxonomy
@@ -35,6 +37,8 @@ class ValList:
             Precision, recall, thresholds, calibration and confusion are measured on these.
         light: mean luminance of each picture, 0 to 255.
         decoding: how `pictures` were read: EVERY_CLASS or BEST_CLASS.
+        contrast: of rendered pictures, what difference in grey levels each flying wire makes, in the order of
+            their labels; see `training.scenes.wires`.
     """
 
     folder: str
@@ -44,6 +48,7 @@ class ValList:
     at_work: tuple[LabelledPicture, ...]
     light: tuple[float, ...]
     decoding: str = BEST_CLASS
+    contrast: tuple[tuple[float, ...], ...] = ()
 
 
 def look_at_lists(
@@ -92,7 +97,33 @@ def look_at_list(
         light.append(luminance(image))
     classes = frozenset(name for name in carried if name)
     decoding = EVERY_CLASS if every_class else BEST_CLASS
-    return ValList(folder, classes, data.pictures, tuple(pictures), tuple(at_work), tuple(light), decoding)
+    contrast = contrasts_of(data)
+    return ValList(
+        folder, classes, data.pictures, tuple(pictures), tuple(at_work), tuple(light), decoding, contrast
+    )
+
+
+def contrasts_of(data: DataSet) -> tuple[tuple[float, ...], ...]:
+    """Read what `training.scenes.wires` says of its flying wires; nothing for other sets, and for older ones.
+
+    Raises:
+        Failure: what it says is no number.
+    """
+    made = data.yaml_path.parent / "made.csv"
+    if not made.is_file():
+        return ()
+    with made.open(encoding="utf-8", newline="") as file:
+        rows = {row["picture"]: row.get("contrast") for row in csv.DictReader(file) if row.get("picture")}
+    if not rows or any(rows.get(picture.stem) is None for picture in data.pictures):
+        return ()
+    try:
+        return tuple(
+            tuple(float(grey) for grey in (rows[picture.stem] or "").split()) for picture in data.pictures
+        )
+    except ValueError as error:
+        raise Failure(
+            f"{made}: the column contrast holds no numbers ({error}); make the set again."
+        ) from error
 
 
 def luminance(image: Image) -> float:

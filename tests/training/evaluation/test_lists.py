@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from detector.errors import WrongUse
+from detector.errors import Failure, WrongUse
 from detector.types import Detections
 from training.evaluate import SCORE_MIN
 from training.evaluation.lists import AT_WORK_MIN, BEST_CLASS, EVERY_CLASS, look_at_lists
@@ -61,3 +61,16 @@ def test_one_class_a_place_is_looked_at_once(tmp_path, taxonomy):
 def test_a_set_that_is_not_there_is_one_sentence(tmp_path, taxonomy):
     with pytest.raises(WrongUse, match="cannot be read"):
         look_at_lists(TwoSided(), tmp_path, ["none"], taxonomy)
+
+
+def test_how_faint_rendered_wires_are_comes_with_their_set(tmp_path, taxonomy):
+    a_set(tmp_path / "one", "[garbage_bin, thela]")
+    made = tmp_path / "one/made.csv"
+    assert look_at_lists(TwoSided(), tmp_path, ["one"], taxonomy)[0].contrast == ()
+    made.write_text("picture,kind\n0,wire\n1,bike\n")  # as it was written before
+    assert look_at_lists(TwoSided(), tmp_path, ["one"], taxonomy)[0].contrast == ()
+    made.write_text("picture,kind,contrast\n0,wire,8.5 31.0\n1,bike,\n")
+    assert look_at_lists(TwoSided(), tmp_path, ["one"], taxonomy)[0].contrast == ((8.5, 31.0), ())
+    made.write_text("picture,kind,contrast\n0,wire,much\n1,bike,\n")
+    with pytest.raises(Failure, match=r"made\.csv: the column contrast holds no numbers"):
+        look_at_lists(TwoSided(), tmp_path, ["one"], taxonomy)

@@ -69,6 +69,22 @@ def test_average_precision_and_the_operating_point_come_from_their_own_boxes(lis
     assert parts["classes"]["bin"]["recall"] == 0.0
 
 
+def test_flying_wires_are_told_apart_by_how_faint_they_are(make_list, taxonomy):
+    entry = make_list("scenes", ("flying_wire",))
+    wires = [int((p.truth_class == taxonomy.names.index("flying_wire")).sum()) for p in entry.pictures]
+    contrast = tuple(tuple(10.0 if at % 2 else 40.0 for at in range(count)) for count in wires)
+    limits = {"flying_wire": 0.3}
+    whole = measure_slices([entry], taxonomy, limits, rounds=50)
+    assert "contrast" not in whole
+    parts = measure_slices([replace(entry, contrast=contrast)], taxonomy, limits, rounds=50)["contrast"]
+    faint, clear = (rows["flying_wire"] for rows in parts.values())
+    assert [name.split()[0] for name in parts] == ["faint", "clear"]
+    assert faint["n"] == sum(count // 2 for count in wires)
+    assert faint["n"] + clear["n"] == sum(wires)
+    right = faint["recall"] * faint["n"] + clear["recall"] * clear["n"]
+    assert right == pytest.approx(whole["set"]["scenes"]["flying_wire"]["recall"] * sum(wires), abs=0.02)
+
+
 def test_slices_are_the_figures_of_their_pictures_and_boxes(lists, taxonomy):
     limits = {"bin": 0.3, "car": 0.3, "garbage": 0.3}
     slices = measure_slices(lists, taxonomy, limits, rounds=50)

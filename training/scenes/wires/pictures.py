@@ -27,7 +27,7 @@ from training.scenes.wires.scene import Made, make
 
 Maker = Callable[[Path, Split, int, int], Made]
 """Makes picture number 4 of split 2 and seed 3 from the pictures under 1."""
-Row = tuple[str, str, str, str]
+Row = tuple[str, str, str, str, str]
 
 
 def label_lines(labels: list[tuple[str, Box]], names: tuple[str, ...], size_wh: tuple[int, int]) -> str:
@@ -46,7 +46,7 @@ def label_lines(labels: list[tuple[str, Box]], names: tuple[str, ...], size_wh: 
 
 
 def write(maker: Maker, prefix: str, out: Path, data: Path, split: Split, seed: int, number: int) -> Row:
-    """Make picture `number` into images/, labels/ and ignore/; return name, kind, background and cut-outs."""
+    """Make picture `number` into images/, labels/ and ignore/; return its row of made.csv."""
     cv2.setNumThreads(1)
     made = maker(data, split, seed, number)
     name = f"{prefix}_{split}_{seed}_{number:05d}"
@@ -55,7 +55,8 @@ def write(maker: Maker, prefix: str, out: Path, data: Path, split: Split, seed: 
     for folder, boxes in (("labels", made.labels), ("ignore", made.doubtful)):
         text = label_lines(boxes, load_taxonomy().names, size)
         (out / folder / f"{name}.txt").write_text(text, encoding="utf-8")
-    return name, made.kind, made.background, " ".join(made.bikes)
+    contrast = " ".join(f"{grey:.1f}" for grey in made.contrast)
+    return name, made.kind, made.background, " ".join(made.bikes), contrast
 
 
 def write_lists(out: Path, split: Split, rows: list[Row]) -> None:
@@ -65,7 +66,7 @@ def write_lists(out: Path, split: Split, rows: list[Row]) -> None:
     (out / "data.yaml").write_text(f"path: .\n{split}: {split}.txt\nnames:\n{listed}", encoding="utf-8")
     with (out / "made.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(
-            [("picture", "kind", "background", "cut_outs"), *rows]
+            [("picture", "kind", "background", "cut_outs", "contrast"), *rows]
         )
 
 

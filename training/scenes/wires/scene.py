@@ -77,6 +77,7 @@ class Made:
         kind: what it shows.
         background: the picture it was built on, set/name.
         bikes: the pictures that its pasted bikes were cut from.
+        contrast: mean difference in grey levels that each flying wire makes where it covers, in order.
     """
 
     picture: Picture
@@ -86,6 +87,7 @@ class Made:
     kind: Kind | Literal["stall"]
     background: str
     bikes: tuple[str, ...]
+    contrast: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -227,17 +229,20 @@ def _finish(
     seed = int(rng.integers(2**31))
     picture = any_weather(seen, np.random.default_rng(seed))
     covers = [cover for cover in canvas.tracked if (cover > CORE).sum() >= 12]
+    contrast: list[float] = []
     if covers:
         without = any_weather(bare, np.random.default_rng(seed))
-        if min(_difference(picture, without, cover) for cover in covers) < LEAST_GREY:
+        contrast = [_difference(picture, without, cover) for cover in covers]
+        if min(contrast) < LEAST_GREY:
             picture = jpeg(seen, int(rng.integers(60, 95)))
+            contrast = [_difference(picture, bare, cover) for cover in covers]
     labels = [*view.labels, *(("motorcycle", bike.box) for _, bike in bikes)]
     for cover in covers:
         box = box_of(cover, CORE)
         if box is not None:
             labels.append(("flying_wire", at_least(box, MIN_SIDE_PX, view.shape)))
     names = tuple(name for name, _ in bikes)
-    made = Made(picture, labels, view.doubtful, covers, kind, view.name, names)
+    made = Made(picture, labels, view.doubtful, covers, kind, view.name, names, tuple(contrast))
     return mirrored(made) if rng.random() < 0.5 else made
 
 
@@ -255,4 +260,4 @@ def mirrored(made: Made) -> Made:
     )
     wires = [np.ascontiguousarray(cover[:, ::-1]) for cover in made.wires]
     picture = np.ascontiguousarray(made.picture[:, ::-1])
-    return Made(picture, labels, doubtful, wires, made.kind, made.background, made.bikes)
+    return replace(made, picture=picture, labels=labels, doubtful=doubtful, wires=wires)

@@ -27,7 +27,8 @@ def test_a_box_holds_every_visible_pixel_of_its_cable(data) -> None:
     assert len(wired) > 3
     for made in wired:
         boxes = [box for label, box in made.labels if label == "flying_wire"]
-        assert len(boxes) == len(made.wires)
+        assert len(boxes) == len(made.wires) == len(made.contrast)
+        assert min(made.contrast) > 0
         for box, cover in zip(boxes, made.wires, strict=True):
             rows, columns = np.nonzero(cover > scene.CORE)
             assert columns.min() >= box[0]
