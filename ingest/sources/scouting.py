@@ -356,7 +356,6 @@ class Scouting(Decoding):
                 self._status.dropped["still"] += 1
                 continue
             moved = True
-            shown.picture.settle()
             yield shown, thumbnail
             if settled:
                 break

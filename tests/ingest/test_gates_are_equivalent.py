@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from detector.types import Detections
 from ingest.config import load_site
 from ingest.evidence import EvidenceWriter
 from ingest.gate import FORCE_S, open_gate
 from ingest.pipeline import Pipeline, assemble
+from ingest.recorder import EvidenceRecorder
 from ingest.report import CaseReport, EventEnd
 from ingest.sources import SourceStatus, open_source
 from ingest.sources.choice import settings_of
+from ingest.types import Frame
 from tests.ingest import streets
 
 SECONDS = 40.0
@@ -141,3 +144,30 @@ def test_two_runs_give_the_same_evidence(clip: tuple[str, Path], tmp_path: Path)
     assert first.reports == second.reports
     assert first.ends == second.ends
     assert first.reports[0].evidence
+
+
+def test_what_happens_in_a_frame_that_nobody_looked_at_is_looked_at_for_its_evidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A car has left; that it is gone for good is said while nothing changes, and boxes are carried on."""
+    clip = streets.render(tmp_path / "a.mp4", CARS[:1], 40.0, **CODINGS["h264"])
+    passed: set[int] = set()
+    added: dict[int, int] = {}
+    pass_by, add = EvidenceRecorder.pass_by, EvidenceRecorder.add
+
+    def passing(self: EvidenceRecorder, frame: Frame, carried: Detections) -> bool:
+        passed.add(frame.index)
+        return pass_by(self, frame, carried)
+
+    def adding(self: EvidenceRecorder, frame: Frame, seen: Detections) -> None:
+        added[frame.index] = added.get(frame.index, 0) + 1
+        add(self, frame, seen)
+
+    monkeypatch.setattr(EvidenceRecorder, "pass_by", passing)
+    monkeypatch.setattr(EvidenceRecorder, "add", adding)
+    found, _, frames = watch(clip, "lookback", tmp_path / "lookback")
+    assert len(passed) >= 5
+    assert len(passed & added.keys()) == 1
+    assert set(added.values()) == {1}
+    assert frames == len(added.keys() - passed)
+    assert [[piece.role for piece in end.evidence] for end in found.ends] == [["after"]]
