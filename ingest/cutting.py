@@ -18,6 +18,8 @@ DECODED_PX_MAX = 130_000_000
 """Pixels decoded for a public clip besides lone key frames: 2.5 s of 1080p25, all of a substream."""
 ALONE_S = 1.0
 """A key frame that nobody analysed is shown where no analysed picture is shown this near to it."""
+SOON_S = 0.5
+"""What was looked at so soon after a key frame, to see whether something stands, that key frame shows."""
 
 Run: TypeAlias = "tuple[Coded, ...]"
 
@@ -58,7 +60,11 @@ def sparse(
     groups = [(group, _moving(group, cut, analysed)) for group in cut.groups()]
     room = DECODED_PX_MAX / (wh[0] * wh[1])
     decoded: set[int] = set()
-    for number in _by_worth([at_of[group[0].pts] for group, _ in groups], came):
+    coming, others = _by_worth([at_of[group[0].pts] for group, _ in groups], came)
+    for number in others:
+        group, moving = groups[number]
+        groups[number] = group, set() if moving <= _soon_after(group) else moving
+    for number in (*coming, *others):
         group, moving = groups[number]
         count = len(_up_to(group, moving))
         if moving and (count <= room or not decoded):
@@ -124,11 +130,16 @@ def _up_to(group: Run, wanted: set[Mark]) -> Run:
     return group[: last + 1]
 
 
-def _by_worth(begins: list[datetime], came: datetime) -> list[int]:
-    """Order groups: the one in which the thing came to rest, the one before, then the latest first."""
+def _soon_after(group: Run) -> set[Mark]:
+    """Give what hardly differs from a group's key frame, and for which alone nothing need be decoded."""
+    return {item.mark for item in group[1:] if item.seconds - group[0].seconds <= SOON_S}
+
+
+def _by_worth(begins: list[datetime], came: datetime) -> tuple[list[int], list[int]]:
+    """Order groups: the one in which the thing came to rest and the one before, then the latest first."""
     there = [number for number, at in enumerate(begins) if at <= came][-1:]
     first = [number for place in there for number in (place, place - 1) if number >= 0]
-    return [*first, *(number for number in reversed(range(len(begins))) if number not in first)]
+    return first, [number for number in reversed(range(len(begins))) if number not in first]
 
 
 def _with_keys(

@@ -176,6 +176,14 @@ def test_public_clip_shows_key_frames_and_the_coming(street: Path) -> None:
     assert all(stripes(image) < 15 for _, image in shown)
 
 
+def test_a_second_look_soon_after_a_key_frame_is_shown_by_that(tmp_path: Path) -> None:
+    street = striped(tmp_path / "a.mp4", "h264")  # of others everything is decoded anyway
+    run = fed(street, sorted([*STILL_THEN_MOVING, 3.4, 9.4]))
+    times = [round(at - 11, 1) for at, _ in pictures(run.pieces()["clip", False])]
+    again = fed(street, STILL_THEN_MOVING)
+    assert times == [round(at - 11, 1) for at, _ in pictures(again.pieces()["clip", False])]
+
+
 def test_key_frames_that_nobody_looked_at_are_looked_at(street: Path) -> None:
     run = fed(street, [0, 1, 2, 3, 6.6, 7, 11])
     shown = pictures(run.pieces()["clip", False])
