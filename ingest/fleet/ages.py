@@ -22,7 +22,8 @@ class AgedPipeline(Pipeline):
     The age runs from the picture's own time (`ingest.sources.clock.LiveClock`: when it would have come had
     nothing held it up), so that what waited in the network or in the kernel counts as well. A picture that
     was looked back on is as old as that makes it, whatever the load. How far the analysis is behind the
-    camera is the lag: the same of the newest picture that had been taken by then.
+    camera is the lag: the same of the newest picture that had been taken by then. Pictures in which nobody
+    looked, because they show what an earlier one did, have a lag and no age.
 
     Attributes:
         ages: class of age (see `class_of`) to number of pictures.
@@ -44,9 +45,10 @@ class AgedPipeline(Pipeline):
     def analyse(self, frame: Frame) -> None:
         """As `Pipeline.analyse`."""
         Pipeline.analyse(self, frame)
-        if self.live and not frame.carried:
+        if self.live:
             now = time.time()
-            self.ages[class_of(now - frame.at.timestamp())] += 1
+            if not frame.carried:
+                self.ages[class_of(now - frame.at.timestamp())] += 1
             if self._status is not None and self._status.taken_at_s is not None:
                 self.lags[class_of(now - self._status.taken_at_s)] += 1
 
