@@ -100,7 +100,7 @@ class Scouting(Decoding):
         self._awaited: _Waiting | None = None
         self._vacated: tuple[XYXY, ...] = ()
         self._same = watch.stricter()
-        self._agreed: Shown | None = None
+        self._agreed: tuple[float, Detections] | None = None
         self._left_at: list[tuple[Thing, float]] = []
 
     @property
@@ -190,9 +190,10 @@ class Scouting(Decoding):
             self._empty()
             return
         before = self._before
-        if before is not None and not (changed or moved) and (same := self._carried(shown, thumbnail)):
+        comparable = before is not None and before.wh == shown.picture.wh and not (changed or moved)
+        if before is not None and comparable and (same := self._carried(shown, thumbnail)):
             self._empty()
-            self._before = Looked(before.wh, thumbnail, before.things, before.others)
+            self._before = replace(before, thumbnail=thumbnail)
             yield from self._hand_over(same, self._before)
             return
         shown, now = self._looked(shown, thumbnail)
@@ -228,7 +229,8 @@ class Scouting(Decoding):
         """Look back if something came to rest or left, and give the key frame."""
         now = waiting.now
         known = [*now.things, *waiting.signs.hidden]
-        self._agreed = waiting.shown if self._agrees(waiting) else None
+        seen, now_s = waiting.shown.seen, waiting.shown.coded.seconds
+        self._agreed = (now_s, seen) if seen is not None and self._agrees(waiting) else None
         self._before = now.but(things=[replace(one, moving=one in moving) for one in known])
         self._vacated += waiting.signs.vacated
         if not self.hurry:
@@ -243,12 +245,13 @@ class Scouting(Decoding):
 
     def _carried(self, shown: Shown, thumbnail: Thumbnail) -> Shown | None:
         """Give a key frame with what was found in an earlier one; None: it must be looked at."""
-        last, now_s = self._agreed, shown.coded.seconds
-        if last is None or self.unsettled or now_s >= self.due_s or self._same.differs(thumbnail):
+        now_s = shown.coded.seconds
+        if self._agreed is None or self.unsettled or now_s >= self.due_s or self._same.differs(thumbnail):
             return None
-        if not 0 < now_s - last.coded.seconds < CARRY_S - max(EARLY_S, self._gap_s / 2):
+        last_s, seen = self._agreed
+        if not 0 < now_s - last_s < CARRY_S - max(EARLY_S, self._gap_s / 2):
             return None
-        return replace(shown, seen=last.seen, carried=True)
+        return replace(shown, seen=seen, carried=True)
 
     def _hand_over(self, shown: Shown, looked: Looked) -> Iterator[Shown]:
         """Give a picture that was looked at, if it is its turn."""
@@ -303,7 +306,7 @@ class Scouting(Decoding):
 
         seeking = Seeking(before, now, [thumbnail for _, thumbnail in pictures], ask)
         at_s = waiting.shown.coded.seconds
-        queues = any(one.xyxy not in waiting.signs.vacated for one in left) or self._emptied(came, now, at_s)
+        queues = self._emptied(came, now, at_s) or any(one.xyxy not in waiting.signs.vacated for one in left)
         if queues:
             seeking.all()
         gone = {one.xyxy: seeking.left(one) for one in left if one.xyxy in waiting.signs.vacated}

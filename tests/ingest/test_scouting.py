@@ -273,6 +273,29 @@ def test_nothing_is_carried_while_something_is_unsettled_or_due() -> None:
         assert set(street.looked) >= keys
 
 
+def test_boxes_are_not_carried_into_a_picture_of_another_size_nor_are_pictures_kept() -> None:
+    street = Street([Car(1, 150, -9.0, 99, 120, 20)], frozenset(range(0, 500, 50)))
+    decoding, _ = scouting(street)
+    paint = street.paint
+
+    def larger(number: int) -> VideoFrame:
+        picture = paint(number)
+        if number < 230:
+            return picture
+        grown = VideoFrame.from_ndarray(
+            np.kron(picture.to_ndarray(), np.ones((2, 2), np.uint8)), format="gray"
+        )
+        grown.pts = number
+        return grown
+
+    street.paint = larger  # type: ignore[method-assign]
+    street.things = lambda found, wh: things_of(found, {"car": 0.3})  # type: ignore[method-assign,assignment]
+    frames = {one.coded.number: one for one in shown(street, 300, decoding)}
+    assert frames[200].carried
+    assert not frames[250].carried
+    assert not any(isinstance(kept, Shown) for kept in vars(decoding).values())
+
+
 def test_a_change_however_small_is_looked_at() -> None:
     street = Street([Car(1, 150, -9.0, 99, 120, 20)], frozenset(range(0, 800, 50)))
     decoding, _ = scouting(street)

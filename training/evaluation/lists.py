@@ -86,6 +86,7 @@ def look_at_list(
     """Run a model over one list. Args and Raises as `look_at_lists`."""
     carried = taxonomy.mapping(data.names, str(data.yaml_path))
     check_labels_exist(data)
+    contrast = contrasts_of(data)
     pictures, at_work, light = [], [], []
     for file in tqdm(data.pictures, desc=folder, unit="picture", leave=False, disable=None):
         image = read_picture(file)
@@ -97,7 +98,6 @@ def look_at_list(
         light.append(luminance(image))
     classes = frozenset(name for name in carried if name)
     decoding = EVERY_CLASS if every_class else BEST_CLASS
-    contrast = contrasts_of(data)
     return ValList(
         folder, classes, data.pictures, tuple(pictures), tuple(at_work), tuple(light), decoding, contrast
     )
