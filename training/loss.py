@@ -5,12 +5,12 @@ Four things are added to ultralytics' detection loss:
 - Labels of a class index of `classes` or more are *ignored regions*, not things: `classes + c` for class c,
   `2 * classes` for every class. They travel through mosaics and other augmentation as boxes do. Places
   inside take no classification loss for that class, unless a real label claims the place.
-- A frozen teacher (the base model) sees the same augmented picture. For the classes that it knows, the
-  student's scores are drawn towards the teacher's at every place, and its box distributions where the teacher
-  sees something.
+- Frozen teachers (the base model, perhaps an earlier version of our own) see the same augmented picture. For
+  the classes that one knows, the student's scores are drawn towards the teacher's at every place, and its box
+  distributions where the teacher sees something.
 - A class may weigh more than the others in the classification loss, for one that has few examples.
-- Places that a label of a class unknown to the teacher has claimed are left alone: the base calls a tricycle
-  a car.
+- Places that a label of a class unknown to a teacher has claimed are left alone by it: the base calls a
+  tricycle a car.
 
 Source: Li and Hoiem, Learning without Forgetting, ECCV 2016; Wu et al., Soft Sampling for Robust Object
 Detection, BMVC 2019 (unlabelled regions).
@@ -33,14 +33,14 @@ TEACHER_SEES = 0.1
 
 
 class StreetLoss(v8DetectionLoss):  # type: ignore[misc]
-    """ultralytics' loss with ignored regions and a teacher.
+    """ultralytics' loss with ignored regions and teachers.
 
-    The batch may carry `teacher` (B, K, A), logits of the teacher's classes that are ours, `teacher_of`, the
-    K class indices of ours, and `teacher_boxes` (B, 4 x reg_max, A).
+    The batch may carry `teachers`, a list of what each has seen: `scores` (B, K, A), logits of its classes
+    that are ours, `of`, the K class indices of ours, and `boxes` (B, 4 x reg_max, A).
     """
 
     def __init__(self, model: Any, tal_topk: int = 10, tal_topk2: int | None = None) -> None:
-        """Prepare for `model`; its attribute `distil` weighs the teacher (0 for none)."""
+        """Prepare for `model`; its attribute `distil` weighs each teacher (0 for none)."""
         super().__init__(model, tal_topk, tal_topk2)
         self.bce = self._masked_bce
         self._distil = float(getattr(model, "distil", 0.0)) if tal_topk2 is None else 0.0
@@ -58,8 +58,8 @@ class StreetLoss(v8DetectionLoss):  # type: ignore[misc]
         free = ignore_weights(ignored, points * stride, side, len(preds["scores"]), self.nc)
         self._weights = free * self._class_weights.to(free.device)
         assigned, loss, _ = super().get_assigned_targets_and_loss(preds, things, **kwargs)
-        if self._distil and batch.get("teacher") is not None:
-            cls, dfl = self._from_teacher(preds, batch)
+        for seen in batch.get("teachers", ()) if self._distil else ():
+            cls, dfl = self._from_teacher(preds, seen)
             loss = loss + self._distil * torch.stack(
                 [torch.zeros_like(cls), self.hyp.cls * cls, self.hyp.dfl * dfl]
             )
@@ -73,17 +73,17 @@ class StreetLoss(v8DetectionLoss):  # type: ignore[misc]
         return loss * torch.where(targets > 0, every, self._weights)
 
     def _from_teacher(
-        self, preds: dict[str, torch.Tensor], batch: dict[str, Any]
+        self, preds: dict[str, torch.Tensor], seen: Mapping[str, Any]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Give the distance to the teacher: of scores, and of box distributions."""
-        known = batch["teacher_of"]
+        """Give the distance to a teacher: of scores, and of box distributions."""
+        known = seen["of"]
         others = [index for index in range(self.nc) if index not in known]
         claimed = self._targets[..., others].amax(-1) > 0 if others else None  # type: ignore[index]
         return distance_to_teacher(
             preds["scores"][:, known],
             preds["boxes"],
-            batch["teacher"],
-            batch["teacher_boxes"],
+            seen["scores"],
+            seen["boxes"],
             claimed,
             self.reg_max,
         )

@@ -41,9 +41,9 @@ class Teacher:
     """A frozen model that looks at every training picture and says what it would have said.
 
     Args:
-        model: the base model, fp32.
+        model: the base model or an earlier version of ours, fp32.
         ours: names of the classes that are trained, in the order of the output.
-        aliases: the base's class name to ours, for those that mean the same.
+        aliases: the teacher's class name to ours, for those that it teaches.
     """
 
     def __init__(self, model: Any, ours: Sequence[str], aliases: Mapping[str, str]) -> None:
@@ -55,12 +55,12 @@ class Teacher:
         self._rows, self.of = [row for row, _ in pairs], [index for _, index in pairs]
 
     def look(self, pictures: torch.Tensor) -> dict[str, Any]:
-        """Give what StreetLoss wants of a teacher for pictures (B, 3, H, W) in [0, 1]."""
+        """Give `scores`, `of` and `boxes` as StreetLoss wants them for pictures (B, 3, H, W) in [0, 1]."""
         self._model.to(pictures.device)  # stays there: nothing moves from the second picture on
         with torch.no_grad(), torch.autocast(pictures.device.type, torch.bfloat16):
             raw = self._model(pictures)[1]
         raw = as_float32(raw.get("one2many", raw))
-        return {"teacher": raw["scores"][:, self._rows], "teacher_of": self.of, "teacher_boxes": raw["boxes"]}
+        return {"scores": raw["scores"][:, self._rows], "of": self.of, "boxes": raw["boxes"]}
 
 
 def device_of(wanted: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,9 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.nn.tasks import DetectionModel
 
 from detector.errors import Failure
-from detector.registry import resolve
-from detector.registry import weights as stored
 from training.blend import blend
 from training.complete import NOTHING
-from training.export import as_checkpoint, load_checkpoint
+from training.export import as_checkpoint
 from training.importers.pseudo import Labeller
 from training.importers.street import Added, Complete, build, read_added, read_pictures, recipes_of
 from training.labels import CLASSES_FILE, load_taxonomy
@@ -39,6 +37,7 @@ from training.stages import (
     rendered_sets,
     write_history,
 )
+from training.teachers import published, teachers_of
 
 REPOSITORY = CLASSES_FILE.parent.parent
 log = logging.getLogger(__name__)
@@ -54,8 +53,8 @@ class StreetTrainer(DetectionTrainer):  # type: ignore[misc]
     stop_after = 0
     """Epochs after which to end, whatever the schedule says; 0 for none."""
     distil = 0.0
-    """Weight of the teacher in the loss."""
-    teacher: Teacher | None = None
+    """Weight of each teacher in the loss."""
+    teachers: Sequence[Teacher] = ()
     class_weight: Mapping[str, float] = {}
     """Weight of a class in the classification loss, where it is not 1."""
     threads = 2
@@ -81,10 +80,10 @@ class StreetTrainer(DetectionTrainer):  # type: ignore[misc]
         self.model.nc, self.model.names, self.model.args = self.classes, self._names, self.args
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Scale pictures to [0, 1], float32 (B, 3, H, W), channels last in memory; ask the teacher."""
+        """Scale pictures to [0, 1], float32 (B, 3, H, W), channels last in memory; ask the teachers."""
         batch = super().preprocess_batch(batch)
         batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
-        return {**batch, **self.teacher.look(batch["img"])} if self.teacher else batch
+        return {**batch, "teachers": [teacher.look(batch["img"]) for teacher in self.teachers]}
 
     @property
     def _names(self) -> dict[int, str]:
@@ -203,7 +202,7 @@ def _weights_of(name: str, run: Path) -> Path:
     """Give the last weights of a stage, or those of a published version ("street@1")."""
     if "@" not in name:
         return run / name / "weights" / "last.pt"
-    return as_checkpoint(stored(resolve(name), "ultralytics", "onnx"), run / f"{name}-of-onnx.pt")
+    return published(name, run)
 
 
 def _blends(stage: Mapping[str, Any], weights: Path, run: Path, start: Path | None, base: Path) -> Path:
@@ -238,14 +237,6 @@ def build_set(data: dict[str, Any], base: Path, data_root: Path, work: Path, run
     (run / "dataset.json").write_text(json.dumps(census.as_json(), indent=1) + "\n", encoding="utf-8")
 
 
-def teacher_of(base: Path) -> Teacher:
-    """Open the base model as a teacher for our classes."""
-    taxonomy = load_taxonomy()
-    model = load_checkpoint(base).model
-    meant = {name: taxonomy.class_of(name) for name in model.names.values() if taxonomy.knows(name)}
-    return Teacher(model, taxonomy.names, {name: ours for name, ours in meant.items() if ours})
-
-
 def train_stage(
     stage: dict[str, Any],
     common: dict[str, Any],
@@ -267,5 +258,6 @@ def train_stage(
     trainer.bf16 = bool(common.get("bf16", False))
     trainer.distil = float(stage.get("distil", common.get("distil", 0.0)))
     trainer.class_weight = stage.get("class_weight", {})
-    trainer.teacher = teacher_of(teacher) if trainer.distil else None
+    if trainer.distil:
+        trainer.teachers = teachers_of(teacher, stage.get("teachers", {}), folder.parent)
     trainer.train()

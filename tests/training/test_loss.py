@@ -119,8 +119,8 @@ def test_teacher_finds_the_classes_it_shares():
     )
     seen = teacher.look(torch.rand(2, 3, 64, 64))
     assert teacher.of == [2, 0]
-    assert seen["teacher"].shape == (2, 2, 84)
-    assert seen["teacher_boxes"].shape == (2, 64, 84)
+    assert seen["scores"].shape == (2, 2, 84)
+    assert seen["boxes"].shape == (2, 64, 84)
     assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
