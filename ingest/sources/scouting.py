@@ -23,17 +23,15 @@ from ingest.gate import PIXELS_MIN, ChangeWatch, Rate, Thumbnail, shrunk
 from ingest.sources import SourceStatus
 from ingest.sources.decoding import EARLY_S, Decoding, Shown
 from ingest.sources.lookback import Do, Mode
+from ingest.sources.motion import Moment
 from ingest.sources.packets import Codec, Coded
 from ingest.sources.picture import DecodedPicture
 from ingest.sources.seeking import Seeking
 from ingest.sources.signs import (
-    SWAPPED_SHARE,
     Looked,
     Signs,
     Thing,
-    changed_share,
     corners,
-    differing,
     same_place,
     signs_between,
     stands,
@@ -42,8 +40,6 @@ from ingest.types import XYXY
 
 CHECK_S = 0.4
 """What has come is looked at again after so long."""
-GLANCE_S = 0.2
-"""What has moved on after so long need not be looked at."""
 QUEUE_S = 60.0
 """What comes to a place that another left within so long is followed there: it must be seen to be another."""
 CARRY_S = 10.0
@@ -212,15 +208,13 @@ class Scouting(Decoding):
         """See whether what came stands, and go on with the key frame in which it came."""
         self._awaited = None
         came = waiting.signs.came
-        shown = self._moment_later(waiting.shown.coded, [*self.look.kept[1:], *more], waiting)
-        if shown is None:
-            yield from self._conclude(waiting, ())
-            return
-        if _all_moved(waiting, shown):
-            yield from self._conclude(waiting, came)
+        moment = Moment(waiting.now, came, waiting.shown.picture.luma())
+        shown = self._moment_later(waiting.shown.coded, [*self.look.kept[1:], *more], moment)
+        if shown is None or not moment.doubtful:
+            yield from self._conclude(waiting, moment.moving)
             return
         shown, later = self._looked(shown, shrunk(shown.picture.luma()))
-        moving = [thing for thing in came if not stands(thing, waiting.now, later)]
+        moving = [one for one in came if one in moment.moving or not stands(one, waiting.now, later)]
         yield from self._conclude(waiting, moving)
         if len(moving) < len(came) and self._before is not None:
             yield from self._hand_over(shown, _followed(later, self._before))
@@ -263,12 +257,10 @@ class Scouting(Decoding):
             self._vacated = ()  # told with the next picture that is given
             yield from self._give(shown, None if shown.carried else looked.thumbnail)
 
-    def _moment_later(
-        self, key: Coded, since: Sequence[Coded], waiting: _Waiting | None = None
-    ) -> Shown | None:
+    def _moment_later(self, key: Coded, since: Sequence[Coded], moment: Moment | None = None) -> Shown | None:
         """Give the last picture of those since a key frame; None: there is none yet.
 
-        With `waiting` the first one a moment later in which all that came has moved on will do.
+        With `moment` the first one in which it is known of all that came whether it moves will do.
         """
         if self._context is None:  # it had to be emptied for the key frame to come out
             self._inside[key.pts] = key
@@ -280,9 +272,7 @@ class Scouting(Decoding):
                 own = self._inside.pop(picture.pts, None) if picture.pts is not None else None
                 if own is not None and own.seconds > key.seconds:
                     last = Shown(own, self._turned(picture))
-            if waiting is None or last is None or last.coded.seconds - key.seconds < GLANCE_S:
-                continue
-            if _all_moved(waiting, last):
+            if moment and last and moment.over(last.picture.luma(), last.coded.seconds - key.seconds):
                 break
         self._restart()
         if last is not None:
@@ -382,14 +372,6 @@ class Scouting(Decoding):
         wh = shown.picture.wh
         others = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in seen.xyxy)
         return replace(shown, seen=seen), Looked(wh, thumbnail, self._scout.things(seen, wh), others)
-
-
-def _all_moved(waiting: _Waiting, later: Shown) -> bool:
-    """Say whether pixels alone tell that nothing that came stands; see `stands`."""
-    changed = differing(waiting.now.thumbnail, shrunk(later.picture.luma()))
-    return all(
-        changed_share(changed, one.xyxy, waiting.now.wh) >= SWAPPED_SHARE for one in waiting.signs.came
-    )
 
 
 def _followed(now: Looked, before: Looked) -> Looked:
