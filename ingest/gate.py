@@ -21,7 +21,9 @@ How each gate could lose an event:
   question are looked at: who leaves while something else hides the place has left by then, up to 2 s early.
   What comes or goes without changing one thumbnail pixel by 8 grey levels is seen at the next look at an
   unchanged picture, up to 10 s late. Pictures looked back on are that old when they are analysed; when a
-  dwell is reached, live cameras are looked at there and then.
+  dwell is reached, live cameras are looked at there and then. What has just come is taken to move on if its
+  pixels lie elsewhere 0.1 s later, unless the camera was shaken (`ingest.sources.motion`): should that be
+  wrong, it is found new in the next key frame, and its start is late by so much.
 """
 
 from __future__ import annotations

@@ -53,8 +53,8 @@ class Frame:
         seen: what the source has found in it by the pipeline's detector; None: nobody has looked yet.
         passing: boxes of `seen` that move on and must not be taken for what the next frame shows there.
         vacated: where something stood that is gone. left: those of them from which it was seen to move off.
-        carried: `seen` was found in an earlier picture, and in watched zones this one shows the same: good
-            enough to count a dwell by, not to say whom to hide.
+        carried: `seen` was found in an earlier picture, and what stands in watched zones is the same in this
+            one: good enough to count a dwell by, not to say whom to hide.
 
     Raises:
         ValueError: neither image nor picture.

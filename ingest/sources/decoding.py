@@ -42,7 +42,7 @@ class Shown:
     left: tuple[XYXY, ...] = ()
     """Those of them from which it was seen to move off."""
     carried: bool = False
-    """`seen` was found in an earlier picture; in this one nothing that matters differs."""
+    """`seen` was found in an earlier picture; in this one what stands is the same."""
 
     def frame(self, source_id: str, index: int, at: datetime) -> Frame:
         """Give it as a frame."""

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ingest.gate import shrunk
+from ingest.gate import ROUNDING_S, shrunk
 from ingest.sources.signs import SWAPPED_SHARE, Looked, Thing, changed_share, differing
 from ingest.types import XYXY
 
@@ -63,7 +63,7 @@ class Moment:
         """Take a picture `passed_s` after the key frame; say whether nothing is doubtful any more."""
         if passed_s >= BLINK_S:
             self._take(later)
-        if self.doubtful and passed_s >= GLANCE_S:
+        if self.doubtful and passed_s >= GLANCE_S - ROUNDING_S:
             changed = differing(self.now.thumbnail, shrunk(later))
             shares = [changed_share(changed, one.xyxy, self.now.wh) for one in self.doubtful]
             if min(shares) >= SWAPPED_SHARE:

@@ -4,9 +4,10 @@ While `ingest.sources.decoding` follows a street for as long as anything changes
 frames, however busy the street: each is looked at (if anything has changed since the last, or it is time),
 and what two of them tell of the pictures between them (`ingest.sources.signs`) decides whether those are
 decoded at all. They are decoded no further than to where the place looks as it does in the end, and no more
-of them are looked at than it takes to know when (`ingest.sources.seeking`). Whatever has just come is looked
-at again a moment later: what moves on does not stand, and needs no looking back. Where nothing has changed
-since two looks said the same, key frames carry on what the last one said, for `CARRY_S` at most.
+of them are looked at than it takes to know when (`ingest.sources.seeking`). Of whatever has just come a few
+pictures more tell whether it moves on (`ingest.sources.motion`), and where pixels leave a doubt the detector
+does: what moves on does not stand, and needs no looking back. Where nothing has changed since two looks said
+the same, key frames carry on what the last one said, for `CARRY_S` at most.
 """
 
 from __future__ import annotations
@@ -210,11 +211,15 @@ class Scouting(Decoding):
         came = waiting.signs.came
         moment = Moment(waiting.now, came, waiting.shown.picture.luma())
         shown = self._moment_later(waiting.shown.coded, [*self.look.kept[1:], *more], moment)
-        if shown is None or not moment.doubtful:
-            yield from self._conclude(waiting, moment.moving)
+        if shown is None:
+            yield from self._conclude(waiting, ())
             return
-        shown, later = self._looked(shown, shrunk(shown.picture.luma()))
-        moving = [one for one in came if one in moment.moving or not stands(one, waiting.now, later)]
+        later, moving = waiting.now, moment.moving
+        if moment.doubtful:
+            shown, later = self._looked(shown, shrunk(shown.picture.luma()))
+            moving = [one for one in came if one in moving or not stands(one, waiting.now, later)]
+        else:
+            shown = replace(shown, seen=waiting.shown.seen, carried=True)
         yield from self._conclude(waiting, moving)
         if len(moving) < len(came) and self._before is not None:
             yield from self._hand_over(shown, _followed(later, self._before))

@@ -236,6 +236,17 @@ def test_what_merely_passes_is_not_looked_back_on() -> None:
     assert status.decoded <= 8 + 8 * 6
 
 
+def test_what_keeps_still_is_given_a_moment_later_without_a_look() -> None:
+    street = Street([Car(1, 150, 6.6, 99, 120, 20)], frozenset(range(0, 500, 50)))
+    decoding, _ = scouting(street)
+    given = {one.coded.number: one for one in shown(street, 260, decoding)}
+    assert given[205].carried  # 0.2 s after the key frame in which it was new
+    assert given[205].seen is not None
+    assert len(given[205].seen) == 1
+    assert 200 in street.looked
+    assert 205 not in street.looked
+
+
 def test_a_thing_that_stays_is_looked_back_on_to_where_it_stands() -> None:
     street = Street([Car(1, 150, 6.6, 99, 120, 20)], frozenset(range(0, 500, 50)))
     decoding, status = scouting(street)
