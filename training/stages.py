@@ -180,7 +180,7 @@ def arguments_of(
     return {
         "model": str(start),
         "data": str(data_yaml),
-        "project": str(folder.parent),
+        "project": str(folder.parent.absolute()),  # ultralytics puts others under runs/detect
         "name": folder.name,
         "exist_ok": True,
         "device": str(common.get("device", "cpu")),

@@ -71,18 +71,16 @@ def a_base(path: Path) -> None:
 
 def start(folder: Path, *more: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "kerbwatch", "train", str(folder / "config.toml")]
-    command += [
-        "--base",
-        str(folder / "base.pt"),
-        "--data",
-        str(folder),
-        "--work",
-        str(folder / "runs"),
-        *more,
-    ]
-    quiet = {**os.environ, "YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "false", "YOLO_CONFIG_DIR": str(folder)}
+    command += ["--base", str(folder / "base.pt"), "--data", str(folder), *more]  # --work is ./runs
+    quiet = {
+        **os.environ,
+        "PYTHONPATH": str(REPOSITORY),
+        "YOLO_OFFLINE": "1",
+        "YOLO_AUTOINSTALL": "false",
+        "YOLO_CONFIG_DIR": str(folder),
+    }
     log = (folder / "log").open("ab")
-    return subprocess.Popen(command, cwd=REPOSITORY, env=quiet, stdout=log, stderr=log)
+    return subprocess.Popen(command, cwd=folder, env=quiet, stdout=log, stderr=log)
 
 
 @pytest.mark.train
