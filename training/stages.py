@@ -108,6 +108,7 @@ def write_history(stages: list[dict[str, Any]], run: Path, distil: float = 0.0) 
                 "blend_start": stage.get("blend_start", 0.0),
                 "blend_base": stage.get("blend_base", 0.0),
                 "blend_with": stage.get("blend_with", {}),
+                **({"take_epoch": stage["take_epoch"]} if "take_epoch" in stage else {}),
                 "distil": stage.get("distil", distil),
                 "seconds": round(_seconds([float(epoch["time"]) for epoch in epochs])),
             }
@@ -170,6 +171,23 @@ def last_whole(weights: Path) -> Path | None:
         return last
     whole = [path for path in weights.glob("epoch*.pt") if path not in halves]
     return max(whole, key=lambda path: path.stat().st_mtime_ns, default=None)
+
+
+def taken(stage: Mapping[str, Any]) -> str:
+    """Name the file of the epoch whose weights a stage gives on: that of `take_epoch`, from 1, or its last.
+
+    >>> taken({"name": "hold", "epochs": 5, "take_epoch": 3}), taken({"name": "hold", "epochs": 5})
+    ('epoch2.pt', 'last.pt')
+
+    Raises:
+        WrongUse: the stage has no such epoch.
+    """
+    if "take_epoch" not in stage:
+        return "last.pt"
+    epoch, last = stage["take_epoch"], int(stage["epochs"])
+    if not isinstance(epoch, int) or not 1 <= epoch <= last:
+        raise WrongUse(f"stage {stage['name']}: take_epoch is {epoch!r}; wanted a number from 1 to {last}.")
+    return f"epoch{epoch - 1}.pt"
 
 
 def arguments_of(

@@ -35,6 +35,7 @@ from training.stages import (
     mark_done,
     read_config,
     rendered_sets,
+    taken,
     write_history,
 )
 from training.teachers import published, teachers_of
@@ -159,6 +160,8 @@ def run_stages(
     if not data_yaml.is_file():
         raise Failure(f"{data_yaml}: the training set is not built yet; give the foreign sets with --data.")
 
+    for stage in config["stage"]:
+        taken(stage)  # refused now, not after hours
     weights, rendered = start or base, rendered_sets(config)
     if start:
         start = _averaged(start, config["train"].get("start_average", {}), run)
@@ -174,7 +177,7 @@ def run_stages(
             stage_yaml = list_of_stage(stage, data_yaml, rendered)
             train_stage(stage, config["train"], weights, stage_yaml, folder, teacher=base, resume=resume)
             mark_done(folder, stage_yaml, rendered)
-        weights = _blends(stage, folder / "weights" / "last.pt", run, start, base)
+        weights = _blends(stage, folder / "weights" / taken(stage), run, start, base)
         write_history(config["stage"], run, float(config["train"].get("distil", 0.0)))
     return weights
 

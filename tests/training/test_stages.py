@@ -22,6 +22,7 @@ from training.stages import (
     mark_done,
     measured_sets,
     read_config,
+    taken,
     write_history,
 )
 
@@ -162,3 +163,9 @@ def test_half_a_checkpoint_is_not_gone_on_from(tmp_path: Path) -> None:
         data = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(data[: len(data) // 2])
         assert last_whole(tmp_path) == (tmp_path / left if left else None)
+
+
+@pytest.mark.parametrize("epoch", [0, 6, "3", 2.0])
+def test_an_epoch_that_a_stage_does_not_have_is_refused(epoch: object) -> None:
+    with pytest.raises(WrongUse, match=r"stage hold: take_epoch is .*; wanted a number from 1 to 5"):
+        taken({"name": "hold", "epochs": 5, "take_epoch": epoch})
