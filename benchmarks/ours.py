@@ -27,11 +27,11 @@ from detector.detector import Detector
 from detector.registry import resolve
 from ingest.config import load_site
 from ingest.gate import KINDS, open_gate
-from ingest.pipeline import Pipeline, assemble
+from ingest.pipeline import Parts, Pipeline, assemble
 from ingest.rules import EventRule
 from ingest.site import Camera, Site
 from ingest.sources import Source, SourceSettings, open_source
-from ingest.types import Event, Scene
+from ingest.types import Event, Frame, Scene
 from ingest.uplink import Uplink
 
 OURS = tuple(kind for kind in ("lookback", "follow", "motion") if kind in KINDS)
@@ -41,13 +41,12 @@ OURS = tuple(kind for kind in ("lookback", "follow", "motion") if kind in KINDS)
 class Listening:
     """A rule whose events are also given to a collector."""
 
-    def __init__(self, rule: EventRule, collector: Collector, analysed: set[int]) -> None:
-        self._rule, self._collector, self._analysed = rule, collector, analysed
+    def __init__(self, rule: EventRule, collector: Collector) -> None:
+        self._rule, self._collector = rule, collector
         self.kinds, self.labels, self.always_review = rule.kinds, rule.labels, rule.always_review
 
     def update(self, scene: Scene) -> list[Event]:
-        """As the rule; the frame's number is noted."""
-        self._analysed.add(scene.index)
+        """As the rule."""
         events = self._rule.update(scene)
         self._collector.take(events)
         return events
@@ -65,6 +64,20 @@ class Listening:
     def __getattr__(self, name: str) -> Any:
         """Whatever else a rule has."""
         return getattr(self._rule, name)
+
+
+class Noting(Pipeline):
+    """Notes which frames the detector saw: not those that carry the boxes of another."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        self.looked: set[int] = set()
+
+    def analyse(self, frame: Frame) -> None:
+        """As the pipeline."""
+        if not frame.carried:
+            self.looked.add(frame.index)
+        super().analyse(frame)
 
 
 def open_clip(camera: Camera, site: Site, gate: str) -> Source:
@@ -124,13 +137,12 @@ def run(args: argparse.Namespace, around: AbstractContextManager[Any] | None = N
         collector = Collector(camera.starts_at, size, HD)
         cpu, wall = cpu_s(), time.perf_counter()
         parts = assemble(site, camera, detector, open_gate(args.gate), uplink.writer, uplink.outbox)
-        analysed: set[int] = set()
-        listening: list[Any] = [Listening(rule, collector, analysed) for rule in parts.rules]
+        listening: list[Any] = [Listening(rule, collector) for rule in parts.rules]
         parts.rules = listening
         if args.no_evidence:
             nothing: Any = NoEvidence()
             parts.recorder = nothing
-        pipeline = Pipeline(parts)
+        pipeline = Noting(parts)
         with around or nullcontext(), open_clip(camera, site, args.gate) as source:
             summary = pipeline.run(source)
         spent = cpu_s() - cpu
@@ -139,7 +151,7 @@ def run(args: argparse.Namespace, around: AbstractContextManager[Any] | None = N
             "cpu_s": spent,
             "wall_s": wall,
             "frames": summary.frames,
-            "analysed": sorted(analysed),
+            "analysed": sorted(pipeline.looked),
             "read": source.status.read,
             "decoded": source.status.decoded,
             "dropped": dict(source.status.dropped),
