@@ -72,6 +72,8 @@ def _stage(stage: Mapping[str, Any]) -> str:
     )
     if stage.get("synthetic"):
         text += f", {stage['synthetic']} of them rendered"
+    if stage.get("take_epoch"):
+        text += f"; the weights after epoch {stage['take_epoch']} were taken"
     if stage.get("average_with"):
         text += f"; weights averaged with the last ones of stage {stage['average_with']}"
     if stage.get("blend_with"):
