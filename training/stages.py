@@ -184,7 +184,7 @@ def taken(stage: Mapping[str, Any]) -> str:
     """
     if "take_epoch" not in stage:
         return "last.pt"
-    epoch, last = stage["take_epoch"], int(stage["epochs"])
+    epoch, last = stage["take_epoch"], int(stage.get("stop_after", stage["epochs"]))
     if not isinstance(epoch, int) or not 1 <= epoch <= last:
         raise WrongUse(f"stage {stage['name']}: take_epoch is {epoch!r}; wanted a number from 1 to {last}.")
     return f"epoch{epoch - 1}.pt"

@@ -169,3 +169,5 @@ def test_half_a_checkpoint_is_not_gone_on_from(tmp_path: Path) -> None:
 def test_an_epoch_that_a_stage_does_not_have_is_refused(epoch: object) -> None:
     with pytest.raises(WrongUse, match=r"stage hold: take_epoch is .*; wanted a number from 1 to 5"):
         taken({"name": "hold", "epochs": 5, "take_epoch": epoch})
+    with pytest.raises(WrongUse, match="from 1 to 2"):
+        taken({"name": "hold", "epochs": 5, "stop_after": 2, "take_epoch": epoch})
