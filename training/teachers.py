@@ -26,8 +26,13 @@ def teachers_of(base: Path, more: Mapping[str, Sequence[str]], run: Path) -> lis
         run: folder that keeps their checkpoints.
 
     Raises:
-        WrongUse: a version does not know a class that it is to teach, or two are to teach the same.
+        WrongUse: `more` is no such table, a version does not know a class that it is to teach, or two are to
+            teach the same.
     """
+    if not isinstance(more, Mapping) or not all(isinstance(classes, list) for classes in more.values()):
+        raise WrongUse(
+            f'teachers: {more!r} is no table of versions; write {{ "street@4" = ["bin", "stall"] }}.'
+        )
     named = [name for classes in more.values() for name in classes]
     if twice := sorted({name for name in named if named.count(name) > 1}):
         raise WrongUse(f"teachers: {twice[0]} is taught by two versions; leave it to one.")

@@ -154,14 +154,16 @@ def run_stages(
     run.mkdir(parents=True, exist_ok=True)
     base = as_checkpoint(base, run / "base-of-onnx.pt")
     start = as_checkpoint(start, run / "start-of-onnx.pt") if start else None
+    for stage in config["stage"]:  # what is wrong in the last one is said now, not after hours
+        taken(stage)
+        if "teachers" in stage:
+            teachers_of(base, stage["teachers"], run)
     data_yaml = run / "data.yaml"
     if data_root is not None and not (resume and data_yaml.is_file()):
         build_set(config["data"], base, data_root, work, run)
     if not data_yaml.is_file():
         raise Failure(f"{data_yaml}: the training set is not built yet; give the foreign sets with --data.")
 
-    for stage in config["stage"]:
-        taken(stage)  # refused now, not after hours
     weights, rendered = start or base, rendered_sets(config)
     if start:
         start = _averaged(start, config["train"].get("start_average", {}), run)

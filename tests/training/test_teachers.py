@@ -51,6 +51,26 @@ def test_what_a_version_cannot_teach_and_what_two_would_teach_is_refused(tmp_pat
         teachers_of(base, {VERSION: ["bin"], "street@2": ["bin"]}, tmp_path)
 
 
+@pytest.mark.parametrize("teachers", [["street@1"], {"street@1": "bin"}, "street@1"])
+def test_teachers_that_are_no_table_are_refused(tmp_path: Path, teachers) -> None:
+    from training.teachers import teachers_of
+
+    with pytest.raises(WrongUse, match="is no table of versions; write"):
+        teachers_of(tmp_path / "never opened.pt", teachers, tmp_path)
+
+
+def test_a_last_stage_that_makes_no_sense_is_refused_before_anything_is_built(tmp_path: Path) -> None:
+    from training.teachers import published
+    from training.train import run_stages
+
+    base = published(VERSION, tmp_path)
+    for wrong in ({"teachers": {VERSION: ["kiosk"]}}, {"take_epoch": 9}):
+        stages = [{"name": "one", "epochs": 1}, {"name": "two", "epochs": 1, **wrong}]
+        config = {"name": "r", "data": {"set": []}, "train": {"device": "cpu"}, "stage": stages}
+        with pytest.raises(WrongUse, match=r"no such class|from 1 to 1"):
+            run_stages(config, base, tmp_path / "no pictures here", tmp_path / "work")
+
+
 def test_two_teachers_both_draw_the_scores_of_their_classes() -> None:
     import torch
 
