@@ -6,8 +6,14 @@ Networks: "nano" is the model's own, "small" is YOLO11s for the same classes wit
 that of trained ones, its boxes mean nothing. Pictures of 640x640 lie in host memory; letterbox, copies,
 network, decoding and suppression are all in. First as many pictures as there is room for, then `--streams`
 cameras at `--fps`, each picture due at its time: its latency runs from then to its boxes. The roofline is
-measured in the same run: a matrix product in half precision, and copies of page-locked memory to the GPU; the
-network's operations are counted by torch.
+measured in the same run: a matrix product in half precision, a copy within the GPU's memory, and copies of
+page-locked memory to the GPU. The network's operations are counted by torch; its bytes are those of the
+input, output and weights of each convolution, once each. "of the roofline" is the time that the larger of the
+two must take, against the time taken; "of the network alone" compares with the same network in as many
+processes, on batches of 32 that lie on the GPU already, nothing before or after it.
+
+At last every picture of `--clip` (repeatable) is decoded by one CPU thread and by the GPU's decoder, as far
+as brightness in host memory: what a camera with `decode_device = "cuda"` costs and saves.
 
 Without a GPU it says so, exits with 1, and the JSON says "skipped". `--device cpu` walks the same way on the
 CPU, to see that it works; its figures say nothing about GPUs.
@@ -27,7 +33,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -44,13 +50,14 @@ WANTED = {"nano": 3000.0, "small": 1800.0}
 """Pictures a second on one H200: issue 4."""
 WANTED_P95_MS = 300.0
 PICTURES = 64
+DEMO_CLIP = Path(__file__).resolve().parents[1] / "datasets" / "demo" / "street.mp4"
 
 
 def main() -> int:
     """Measure, print, write."""
     args = arguments()
     if args.worker:
-        print(json.dumps(work(args)))
+        work(args)
         return 0
     try:
         torch = import_torch()
@@ -70,10 +77,11 @@ def main() -> int:
                 for name, spec in specs.items()
                 if name in args.network
             ]
+        decoded = [decode_costs(clip, args.device) for clip in args.clip]
     except Failure as failure:
         print(f"gpu: {failure}", file=sys.stderr)
         return failure.exit_code
-    show(rows)
+    show(rows, decoded)
     document = result(
         "gpu",
         rows,
@@ -81,6 +89,7 @@ def main() -> int:
         "frames_s: median, lowest and highest of n; latency: percentiles of all pictures",
         machine=machine,
         roofline=roof,
+        decode=decoded,
         backend=args.backend,
         precision=args.precision,
         processes=args.processes,
@@ -108,9 +117,10 @@ def arguments() -> argparse.Namespace:
     add("--streams", type=int, default=180)
     add("--fps", type=float, default=10.0)
     add("--json", type=Path, help="default: benchmarks/results/gpu.json")
-    add("--worker", choices=("flood", "paced"), help=argparse.SUPPRESS)
-    add("--start", type=float, default=0.0, help=argparse.SUPPRESS)
+    add("--clip", type=Path, action="append", help="default: the demo's")
+    add("--worker", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    args.clip = args.clip or [DEMO_CLIP]
     args.network = args.network or ["nano", "small"]
     return args
 
@@ -134,7 +144,7 @@ def roofline(torch: Any, device: str) -> dict[str, float]:
     side, dtype = (8192, torch.float16) if on_gpu else (1024, torch.float32)
     a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     host = torch.empty(256 if on_gpu else 16, 1 << 20, dtype=torch.uint8, pin_memory=on_gpu)
-    target = torch.empty_like(host, device=device)
+    target, twin = torch.empty_like(host, device=device), torch.empty_like(host, device=device)
 
     def timed(work: Any) -> float:
         def once() -> float:
@@ -149,6 +159,7 @@ def roofline(torch: Any, device: str) -> dict[str, float]:
 
     return {
         "tflops": round(2 * side**3 / timed(lambda: torch.matmul(a, b)) / 1e12, 2),
+        "memory_gb_s": round(2 * target.nbytes / timed(lambda: twin.copy_(target)) / 1e9, 1),
         "h2d_gb_s": round(host.nbytes / timed(lambda: target.copy_(host, non_blocking=True)) / 1e9, 2),
     }
 
@@ -171,32 +182,51 @@ def small(torch: Any, like: ModelSpec, folder: Path) -> ModelSpec:
     return resolve(str(folder))
 
 
-def flops(torch: Any, spec: ModelSpec) -> float:
-    """Count the operations (a multiplication and an addition are two) of one picture of 640x640."""
+def needs(torch: Any, spec: ModelSpec, batch: int = 32, value_bytes: int = 2) -> tuple[float, float]:
+    """Count what one picture of 640x640 must cost.
+
+    Returns:
+        Operations (a multiplication and an addition are two), and bytes of memory: each convolution reads its
+        input and weights and writes its output once, the weights once for `batch` pictures.
+    """
     from torch.utils.flop_counter import FlopCounterMode
 
+    moved = 0.0
+
+    def note(layer: Any, given: Any, made: Any) -> None:
+        nonlocal moved
+        weights = sum(each.numel() for each in layer.parameters())
+        moved += value_bytes * (given[0].numel() + made.numel() + weights / batch)
+
     with Detector(spec, "ultralytics", device="cpu") as detector:
-        lane = detector._backend._lanes._free.get()  # noqa: SLF001
+        network = detector._backend._lanes._free.get()._network  # noqa: SLF001
+        for layer in network.modules():
+            if isinstance(layer, torch.nn.Conv2d):
+                layer.register_forward_hook(note)
         counter = FlopCounterMode(display=False)
         with counter, torch.inference_mode():
-            lane._network(torch.zeros(1, 3, SIDE_PX, SIDE_PX))  # noqa: SLF001
-        detector._backend._lanes._free.put(lane)  # noqa: SLF001
-    return float(counter.get_total_flops())
+            network(torch.zeros(1, 3, SIDE_PX, SIDE_PX))
+    return float(counter.get_total_flops()), moved
 
 
 def measure(
     args: argparse.Namespace, torch: Any, device: str, name: str, spec: ModelSpec, roof: dict[str, float]
 ) -> dict[str, Any]:
     """Measure one network; give its row."""
-    floods = [run_workers(args, spec, "flood") for _ in range(args.repeats)]
+    with Workers(args, spec) as workers:
+        network_alone = sum(each["frames_s"] for each in workers.do("alone"))
+        floods = [workers.do("flood") for _ in range(args.repeats)]
+        paced = workers.do("paced")
+        ready_s = workers.ready_s
     rates = sorted(sum(each["pictures"] / each["seconds"] for each in told) for told in floods)
-    paced = run_workers(args, spec, "paced")
+    cpu_s = sum(each["cpu_s"] / each["pictures"] for told in floods for each in told) / sum(map(len, floods))
     late = np.concatenate([each["latency_ms"] for each in paced])
     batches: dict[str, int] = {}
     for each in paced:
         for size, times in each["batches"].items():
             batches[size] = batches.get(size, 0) + times
-    per_picture, rate = flops(torch, spec), median(rates)
+    (operations, moved), rate = needs(torch, spec), median(rates)
+    roofline_s = max(operations / (roof["tflops"] * 1e12), moved / (roof["memory_gb_s"] * 1e9))
     return {
         "network": name,
         "model": spec.ref,
@@ -210,49 +240,110 @@ def measure(
         "paced_pictures": len(late),
         "paced_skipped": sum(each["skipped"] for each in paced),
         "paced_batches": dict(sorted(batches.items(), key=lambda item: int(item[0]))),
-        "gflop_per_picture": round(per_picture / 1e9, 2),
-        "share_of_compute": round(rate * per_picture / (roof["tflops"] * 1e12), 4),
+        "gflop_per_picture": round(operations / 1e9, 2),
+        "mb_per_picture": round(moved / 1e6, 1),
+        "roofline_frames_s": round(1 / roofline_s, 1),
+        "share_of_roofline": round(rate * roofline_s, 4),
+        "network_alone_frames_s": round(network_alone, 1),
+        "share_of_network_alone": round(rate / network_alone, 4),
+        "cpu_ms_per_picture": round(1000 * cpu_s, 3),
+        "ready_after_s": round(ready_s, 1),
+        "share_of_compute": round(rate * operations / (roof["tflops"] * 1e12), 4),
+        "cameras_at_5_fps": int(rate / 5),
         "share_of_copy": round(rate * SIDE_PX * SIDE_PX * 3 / (roof["h2d_gb_s"] * 1e9), 4),
     }
 
 
-def run_workers(args: argparse.Namespace, spec: ModelSpec, mode: str) -> list[dict[str, Any]]:
-    """Run all processes at once; give what each tells.
+class Workers:
+    """Processes with a detector each, that do the same at the same time."""
 
-    Raises:
-        Failure: one of them broke.
-    """
-    command = [sys.executable, "-m", "benchmarks.gpu", "--worker", mode, "--model", str(spec.folder)]
-    for option in ("backend", "precision", "device", "processes", "seconds", "streams", "fps"):
-        command += [f"--{option}", str(getattr(args, option))]
-    backend = "ultralytics" if not spec.files_of("onnx") else args.backend
-    command += ["--backend", backend, "--start", str(time.time() + (30 if args.device != "cpu" else 8))]
-    root = Path(__file__).resolve().parents[1]
-    children = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) for _ in range(args.processes)
-    ]
-    answers = [child.communicate()[0] for child in children]
-    if any(child.returncode for child in children):
-        raise Failure(f"a worker failed ({' '.join(command)}); see above.")
-    return [json.loads(answer.strip().splitlines()[-1]) for answer in answers]
+    def __init__(self, args: argparse.Namespace, spec: ModelSpec) -> None:
+        """Start them, and wait until all are ready."""
+        command = [sys.executable, "-m", "benchmarks.gpu", "--worker", "--model", str(spec.folder)]
+        for option in ("precision", "device", "processes", "seconds", "streams", "fps"):
+            command += [f"--{option}", str(getattr(args, option))]
+        command += ["--backend", args.backend if spec.files_of("onnx") else "ultralytics"]
+        root, began = Path(__file__).resolve().parents[1], time.perf_counter()
+        self._children = [
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root)
+            for _ in range(args.processes)
+        ]
+        self._answers()
+        self.ready_s = time.perf_counter() - began
+
+    def do(self, what: str) -> list[dict[str, Any]]:
+        """Have them do "flood", "paced" or "alone"; give what each tells."""
+        for child in self._children:
+            assert child.stdin is not None
+            child.stdin.write(f"{what}\n")
+            child.stdin.flush()
+        return self._answers()
+
+    def _answers(self) -> list[dict[str, Any]]:
+        answers: list[dict[str, Any]] = []
+        for child in self._children:
+            assert child.stdout is not None
+            line = next((line for line in child.stdout if line.startswith("{")), None)
+            if line is None:
+                raise Failure("a process that shares the GPU has ended; see above.")
+            answers.append(json.loads(line))
+        return answers
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for child in self._children:
+            child.communicate()
 
 
-def work(args: argparse.Namespace) -> dict[str, Any]:
-    """Be one worker."""
+def work(args: argparse.Namespace) -> None:
+    """Be one worker: get ready, say so, do what is told line by line."""
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 255, (PICTURES, SIDE_PX, SIDE_PX, 3), np.uint8)
-    precision = "f32" if args.device == "cpu" else args.precision
+    on_gpu = args.device != "cpu"
+    precision = args.precision if on_gpu else "f32"
     with Detector(resolve(args.model), args.backend, None, precision, "throughput", args.device) as detector:
-        detector.detect_many(
-            list(pictures[: 32 if args.device != "cpu" else 2])
-        )  # the kernels are chosen now
-        time.sleep(max(0.0, args.start - time.time()))
-        return (flood if args.worker == "flood" else paced)(args, detector, pictures)
+        for count in (1, 5, 32, 32) if on_gpu else (1,):  # kernels are chosen and recorded now
+            for _ in range(2):
+                detector._backend.infer(pictures[:count])  # noqa: SLF001
+        print("{}", flush=True)
+        for line in sys.stdin:
+            do = {"flood": flood, "paced": paced, "alone": alone}[line.strip()]
+            print(json.dumps(do(args, detector, pictures)), flush=True)
+
+
+def alone(args: argparse.Namespace, detector: Detector, _pictures: Any) -> dict[str, Any]:
+    """Compute the same batch, which lies on the device, again and again."""
+    torch = import_torch()
+    lane = detector._backend._lanes._free.get()  # noqa: SLF001
+    on_gpu = args.device != "cpu"
+    shape = (32 if on_gpu else 1, SIDE_PX, SIDE_PX, 3)
+    batch = torch.randint(255, shape, dtype=torch.uint8, device=args.device)
+    planes = batch.permute(0, 3, 1, 2).to(lane._dtype)  # noqa: SLF001
+    graph = torch.cuda.CUDAGraph() if on_gpu else None
+    done = 0
+    with torch.inference_mode(), lane._streaming():  # noqa: SLF001
+        lane._network(planes)  # noqa: SLF001
+        if graph:
+            with torch.cuda.graph(graph, stream=lane._stream):  # noqa: SLF001
+                lane._network(planes)  # noqa: SLF001
+        run = graph.replay if graph else lambda: lane._network(planes)  # noqa: SLF001
+        wait = lane._stream.synchronize if on_gpu else lambda: None  # noqa: SLF001
+        began = time.perf_counter()
+        while time.perf_counter() - began < args.seconds / 2:
+            for _ in range(10 if on_gpu else 1):
+                run()
+            wait()
+            done += (10 if on_gpu else 1) * len(batch)
+        frames_s = done / (time.perf_counter() - began)
+    detector._backend._lanes._free.put(lane)  # noqa: SLF001
+    return {"frames_s": frames_s}
 
 
 def flood(args: argparse.Namespace, detector: Detector, pictures: Any) -> dict[str, Any]:
     """Hand in as many pictures as there is room for, from four threads."""
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     done = [0] * 4
 
     def camera(number: int) -> None:
@@ -267,7 +358,11 @@ def flood(args: argparse.Namespace, detector: Detector, pictures: Any) -> dict[s
             done[number] += 1
 
     in_threads(camera, 4)
-    return {"pictures": sum(done), "seconds": time.perf_counter() - began}
+    return {
+        "pictures": sum(done),
+        "seconds": time.perf_counter() - began,
+        "cpu_s": time.process_time() - cpu,
+    }
 
 
 def paced(args: argparse.Namespace, detector: Detector, pictures: Any) -> dict[str, Any]:
@@ -297,6 +392,46 @@ def paced(args: argparse.Namespace, detector: Detector, pictures: Any) -> dict[s
     }
 
 
+def decode_costs(clip: Path, device: str) -> dict[str, Any]:
+    """Decode a clip on the CPU and on the GPU; give CPU and wall milliseconds per picture of each.
+
+    Raises:
+        Failure: the clip cannot be read.
+    """
+    import av
+
+    from ingest.sources.packets import Codec
+    from ingest.sources.picture import DecodedPicture
+
+    try:
+        with av.open(str(clip)) as container:
+            stream = container.streams.video[0]
+            packets = [packet for packet in container.demux(stream) if packet.size]
+            size, name = [stream.width, stream.height], stream.codec_context.name
+            codecs = {"cpu": Codec.of(stream), "gpu": Codec.of(stream, device)}
+    except (av.error.FFmpegError, OSError) as error:
+        raise Failure(f"--clip {clip} cannot be read: {error}.") from error
+    row: dict[str, Any] = {"clip": clip.name, "codec": name, "size": size, "pictures": len(packets)}
+    for where, codec in codecs.items():
+        if where == "gpu" and not codec.on_device:
+            row["gpu"] = "the GPU's decoder cannot be had: the CPU decodes"
+            continue
+        context = codec.open()
+        context.decode(packets[0])  # a GPU's decoder is set up now
+        context.flush_buffers()
+        cpu, wall, seen = time.process_time(), time.perf_counter(), 0
+        for packet in (*packets, None):
+            for picture in context.decode(packet):
+                DecodedPicture(picture).luma()
+                seen += 1
+        row[where] = {
+            "cpu_ms": round(1000 * (time.process_time() - cpu) / seen, 2),
+            "wall_ms": round(1000 * (time.perf_counter() - wall) / seen, 2),
+            "format": picture.format.name,
+        }
+    return row
+
+
 def in_threads(camera: Any, count: int) -> None:
     """Run `camera(number)` in so many threads and wait for all."""
     threads = [threading.Thread(target=camera, args=(number,)) for number in range(count)]
@@ -306,20 +441,25 @@ def in_threads(camera: Any, count: int) -> None:
         thread.join()
 
 
-def show(rows: Sequence[dict[str, Any]]) -> None:
-    """Print the table."""
+def show(rows: Sequence[dict[str, Any]], decoded: Sequence[dict[str, Any]]) -> None:
+    """Print the tables."""
     for row in rows:
         met = "met" if row["frames_s"] >= row["wanted_frames_s"] else "NOT MET"
         on_time = "met" if row["latency_p95_ms"] <= row["wanted_p95_ms"] else "NOT MET"
         print(
             f"{row['network']:<6}{row['frames_s']:>8.0f} pictures/s ({row['frames_s_range']}), wanted "
-            f"{row['wanted_frames_s']:.0f}: {met}; {row['share_of_compute']:.1%} of the matrix product, "
-            f"{row['share_of_copy']:.1%} of the copy"
+            f"{row['wanted_frames_s']:.0f}: {met}; {row['share_of_roofline']:.1%} of the roofline "
+            f"({row['roofline_frames_s']:.0f}/s), {row['share_of_network_alone']:.1%} of the network alone "
+            f"({row['network_alone_frames_s']:.0f}/s), {row['share_of_copy']:.1%} of the copy"
         )
         print(
             f"      paced: p50 {row['latency_p50_ms']} ms, p95 {row['latency_p95_ms']} ms, wanted "
             f"{row['wanted_p95_ms']:.0f}: {on_time}; skipped {row['paced_skipped']} of "
             f"{row['paced_pictures'] + row['paced_skipped']}; batches {row['paced_batches']}"
+        )
+    for clip in decoded:
+        print(
+            f"decode {clip['clip']} ({clip['codec']}, {clip['size']}): CPU {clip['cpu']}, GPU {clip['gpu']}"
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from detector.backends.cuda_graphs import Replays
 from detector.errors import Failure
 from detector.types import FloatArray, Image
 
@@ -22,7 +23,15 @@ class TorchLane:
     """
 
     def __init__(
-        self, torch: Any, network: Any, device: str, dtype: Any, *, batch_max: int, keep: int | None
+        self,
+        torch: Any,
+        network: Any,
+        device: str,
+        dtype: Any,
+        *,
+        batch_max: int,
+        keep: int | None,
+        replay: bool = False,
     ) -> None:
         """Own `network`, which lies on `device` in `dtype` already.
 
@@ -33,6 +42,8 @@ class TorchLane:
             dtype: torch's floating point type.
             batch_max: most pictures of one call.
             keep: how many places of a picture come back, those of the highest scores; None: all.
+            replay: record the kernels and launch them as one; on a GPU only, and the network must never wait
+                for it.
         """
         self._torch, self._network, self._device, self._dtype = torch, network, device, dtype
         self._batch_max, self._keep = batch_max, keep
@@ -40,6 +51,9 @@ class TorchLane:
         self._stream: Any = torch.cuda.Stream(device) if self._on_gpu else None
         self._given: dict[tuple[int, ...], Any] = {}
         self._got: dict[tuple[int, ...], Any] = {}
+        self._replays = (
+            Replays(torch, self._steps, device, batch_max, lambda: anchors(network)) if replay else None
+        )
 
     def infer(self, canvases: Sequence[Image]) -> FloatArray:
         """Give the raw output, float32 (B, 4 + classes, N or keep), of canvases of one shape.
@@ -61,13 +75,19 @@ class TorchLane:
             ) from error
 
     def _infer(self, canvases: Sequence[Image]) -> FloatArray:
-        given = self._gathered(canvases).to(self._device, non_blocking=True)
+        given = self._gathered(canvases)
+        if self._replays:
+            return self._fetched(self._replays.run(given))
+        return self._fetched(self._steps(given.to(self._device, non_blocking=True)))
+
+    def _steps(self, given: Any) -> Any:
+        """Compute uint8 (B, h, w, 3) that lies on the device; float32 (B, 4 + classes, N or keep) there."""
         planes = given.permute(0, 3, 1, 2).flip(1).to(self._dtype).div_(255)
         raw = self._network(planes)
         raw = raw[0] if isinstance(raw, (tuple, list)) else raw
         if self._keep is not None:
             raw = strongest(raw, self._keep)
-        return self._fetched(raw.float())
+        return raw.float()
 
     def _gathered(self, canvases: Sequence[Image]) -> Any:
         """Give the canvases as one tensor (B, h, w, 3) of host memory, page-locked on a GPU."""
@@ -129,6 +149,12 @@ class Lanes:
     def close(self) -> None:
         """Drop the lanes that are free; the others go when they are done."""
         self._free = queue.SimpleQueue()
+
+
+def anchors(network: Any) -> tuple[Any, ...]:
+    """Give the tensors that a head of ultralytics makes for one input size and drops at the next."""
+    head = network.model[-1]
+    return head.anchors, head.strides
 
 
 def strongest(raw: Any, keep: int) -> Any:

@@ -98,6 +98,7 @@ class Decoding:
         self._rate, self._status, self._watch = rate, status, watch
         self._force_s = force_s
         self._codec, self._fast = codec, fast
+        self._keeps_decoder = codec.on_device
         self._context: VideoCodecContext | None = None
         self._first: VideoCodecContext | None = None
         self._lent = False
@@ -325,8 +326,11 @@ class Decoding:
         self._empty()
 
     def _empty(self) -> None:
-        """Let the decoder go, with its pictures: a new one costs 20 microseconds, unless it is a device's."""
-        if self._codec.device is None:
+        """Let the decoder go, with its pictures: a new one costs 20 microseconds, unless it is a device's.
+
+        A file's own decoder goes in any case: it may hold pictures back.
+        """
+        if self._lent or not self._keeps_decoder:
             self._context, self._lent = None, False
         elif self._context is not None:
             self._context.flush_buffers()

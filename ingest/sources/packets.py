@@ -48,6 +48,11 @@ class Codec:
         context = stream.codec_context
         return cls(context.name, context.extradata, stream.time_base or Fraction(1, 90_000), device)
 
+    @property
+    def on_device(self) -> bool:
+        """Whether something else than the CPU decodes."""
+        return hwaccel_or_none(self.device) is not None
+
     def open(self, *, fast: bool = False) -> VideoCodecContext:
         """Give a new decoder of one thread.
 

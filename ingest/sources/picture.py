@@ -13,8 +13,8 @@ from detector.letterbox import PAD_VALUE, Letterbox, letterbox, plan
 from detector.types import Image
 
 Plane: TypeAlias = npt.NDArray[np.uint8]
-PLANAR = frozenset({"yuv420p", "yuvj420p"})
-"""What nearly every camera sends: planes that can be made small one by one."""
+PLANAR = frozenset({"yuv420p", "yuvj420p", "nv12"})
+"""What nearly every camera sends, and a GPU decodes to: planes that can be made small one by one."""
 FULL_RANGE = 2
 UNSPECIFIED, BT709, BT601 = 2, 1, 6
 """Matrices by ITU-T H.273."""
@@ -93,7 +93,7 @@ class DecodedPicture:
         if self._quarter_turns or self._picture.format.name not in PLANAR:
             return None
         planes = self._planes(wh)
-        if self._picture.format.name != "yuv420p" or self._picture.color_range == FULL_RANGE:
+        if self._picture.format.name == "yuvj420p" or self._picture.color_range == FULL_RANGE:
             cv2.LUT(planes[: wh[1]], _LIMITED[0], dst=planes[: wh[1]])
             cv2.LUT(planes[wh[1] :], _LIMITED[1], dst=planes[wh[1] :])
         return planes
@@ -108,7 +108,7 @@ class DecodedPicture:
 
     def luma(self) -> Plane:
         """Give the brightness, uint8 (H, W), upright; where possible without a copy."""
-        if self._picture.format.name not in {*PLANAR, "nv12", "gray"}:
+        if self._picture.format.name not in {*PLANAR, "gray"}:
             return cast(Plane, cv2.cvtColor(self.bgr(), cv2.COLOR_BGR2GRAY))
         plane = self._plane(0)
         return np.rot90(plane, self._quarter_turns) if self._quarter_turns else plane
@@ -132,7 +132,8 @@ class DecodedPicture:
 
     def _small(self, wh: tuple[int, int]) -> VideoFrame:
         """Give the picture at another size, both sides even, in its own colours."""
-        small = VideoFrame.from_ndarray(self._planes(wh), format=self._picture.format.name)
+        name = self._picture.format.name
+        small = VideoFrame.from_ndarray(self._planes(wh), format="yuv420p" if name == "nv12" else name)
         small.colorspace, small.color_range = self._picture.colorspace, self._picture.color_range
         return small
 
@@ -141,17 +142,25 @@ class DecodedPicture:
         width, height = wh
         planes = np.empty((height * 3 // 2, width), np.uint8)
         cv2.resize(self._plane(0), wh, dst=planes[:height], interpolation=cv2.INTER_LINEAR)
-        chroma = planes[height:].reshape(2, height // 2, width // 2)
+        chroma, half = planes[height:].reshape(2, height // 2, width // 2), (width // 2, height // 2)
+        if self._picture.format.name == "nv12":  # both colours in one plane, in turns
+            pairs = cv2.resize(self._pairs(), half, interpolation=cv2.INTER_LINEAR)
+            for index in (0, 1):
+                cv2.extractChannel(pairs, index, dst=chroma[index])
+            return planes
         for index in (1, 2):
-            cv2.resize(
-                self._plane(index),
-                (width // 2, height // 2),
-                dst=chroma[index - 1],
-                interpolation=cv2.INTER_LINEAR,
-            )
+            cv2.resize(self._plane(index), half, dst=chroma[index - 1], interpolation=cv2.INTER_LINEAR)
         return planes
 
     def _plane(self, index: int) -> Plane:
         plane = self._picture.planes[index]
-        rows = np.frombuffer(cast(Any, plane), np.uint8).reshape(-1, plane.line_size)
-        return rows[: plane.height, : plane.width]
+        return self._rows(index)[: plane.height, : plane.width]
+
+    def _pairs(self) -> Plane:
+        """Give both colours of nv12, uint8 (h, w, 2)."""
+        plane = self._picture.planes[1]
+        return self._rows(1)[: plane.height, : 2 * plane.width].reshape(plane.height, plane.width, 2)
+
+    def _rows(self, index: int) -> Plane:
+        plane = self._picture.planes[index]
+        return np.frombuffer(cast(Any, plane), np.uint8).reshape(-1, plane.line_size)

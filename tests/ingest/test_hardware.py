@@ -5,14 +5,17 @@ from datetime import UTC
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from detector.errors import WrongUse
+from detector.types import Detections
 from ingest.config import load_site
 from ingest.site import Camera
 from ingest.sources import hardware, open_source
 from ingest.sources.choice import settings_of
 from ingest.sources.hardware import hwaccel_or_none
+from ingest.sources.signs import things_of
 
 CLIP = Path(__file__).parents[2] / "datasets" / "demo" / "street.mp4"
 
@@ -87,6 +90,36 @@ def test_a_camera_that_wants_hardware_is_decoded_all_the_same(monkeypatch):
         frames = [frame for frame, _ in zip(source.frames(), range(2), strict=False)]
     assert [frame.wh for frame in frames] == [(1280, 720)] * 2
     assert set(asked) == {"cuda:1"}
+
+
+class Newcomers:
+    """Sees another car in the middle with every other look."""
+
+    def __init__(self):
+        self.looks = 0
+
+    def look(self, picture):
+        self.looks += 1
+        if self.looks % 4 < 2:
+            return Detections.empty(("car",))
+        box = np.array([[600, 300, 700, 400]], np.float32)
+        return Detections(box, np.ones(1, np.float32), np.zeros(1, np.int64), ("car",))
+
+    def things(self, seen, wh):
+        return things_of(seen, {})
+
+
+def test_where_the_device_is_missing_no_more_is_decoded_than_without():
+    """A file's own decoder holds pictures back, and must not stay for a device's sake."""
+    counts = []
+    for device in (None, "cuda"):
+        camera = Camera(id="c", source=str(CLIP), lat=1, lon=2, fps=5, decode_device=device)
+        with open_source(str(CLIP), "c", settings=settings_of(camera, UTC, "lookback")) as source:
+            source.consult(Newcomers())
+            frames = sum(1 for _ in source.frames())
+            counts.append((frames, source.status.decoded))
+    assert counts[0][1] > 50
+    assert counts[0] == counts[1]
 
 
 def test_a_site_file_with_such_a_device_is_told_which_there_are(tmp_path):
