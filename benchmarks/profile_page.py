@@ -145,9 +145,24 @@ def _gpu(said: Mapping[str, Any]) -> Iterator[Line]:
     for row in said["rows"]:
         name, most = row["network"], row["wanted_p95_ms"]
         fast = row["frames_s"] >= row["wanted_frames_s"]
-        yield f"{name} on a GPU, frames/s", f"{row['wanted_frames_s']:g}", f"{row['frames_s']:.0f}", fast
-        p95 = row["latency_p95_ms"]
-        yield f"{name} on a GPU, p95 ms of paced streams", f"at most {most:g}", f"{p95:g}", p95 <= most
+        low, high = row["frames_s_range"]
+        yield (
+            f"{name} on {said['machine']['gpu']['name']}, {said['processes']} processes, frames/s",
+            f"{row['wanted_frames_s']:g}",
+            (
+                f"{row['frames_s']:.0f} ({low:.0f} to {high:.0f}, n = {said['n']}): "
+                f"{row['share_of_roofline']:.0%} of the roofline, "
+                f"{row['share_of_network_alone']:.0%} of the network alone"
+            ),
+            fast,
+        )
+        p95, streams = row["latency_p95_ms"], f"{said['streams']} streams at {said['fps']:g} fps"
+        yield (
+            f"{name} there, {streams}: p95 ms",
+            f"at most {most:g}",
+            f"{p95:g} (p50 {row['latency_p50_ms']:g}), {row['paced_skipped']} pictures skipped",
+            p95 <= most and not row["paced_skipped"],
+        )
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from detector.preflight import check_words, on_gpu, preflight
 from ingest.config import load_site
 from ingest.deploy import ApiChoice, Json, table_of
 from ingest.doctor import examine
+from ingest.fleet.size import GPU_SHARE
 from ingest.fleet.status import STATUS_PORT
 from ingest.gate import KINDS
 from ingest.session import Job, camera_for, demo_one, run_one
@@ -225,7 +226,7 @@ def _fleet_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="SHARE",
         help="of a GPU, that each worker takes, or each group on a Ray cluster reserves, such as 0.25 "
-        "(default on a GPU: 1; one worker computes for all cameras)",
+        f"(default on a GPU: {GPU_SHARE:g})",
     )
     add(
         "--workers",
@@ -290,7 +291,7 @@ def _gpu_share(args: argparse.Namespace) -> float | None:
             f"--gpu-fraction {args.gpu_fraction:g}: nothing here computes on a GPU; add --device cuda and a "
             "--backend for it, or leave it out."
         )
-    return float(args.gpu_fraction or 1.0) if wanted else None
+    return float(args.gpu_fraction or GPU_SHARE) if wanted else None
 
 
 def demo(argv: list[str]) -> int:

@@ -1,7 +1,7 @@
 """TensorRT on an NVIDIA GPU, through the engine builder and runtime of ultralytics.
 
-Around the network everything is as in the backend ultralytics: `TorchLane`. Not run by us on a GPU yet; see
-DECISIONS.md.
+Around the network everything is as in the backend ultralytics: `TorchLane`. TensorRT itself has not been run
+by us yet, only stand-ins for it; see DECISIONS.md.
 """
 
 from __future__ import annotations

@@ -99,8 +99,11 @@ class TorchLane:
                 (self._batch_max, *shape), dtype=self._torch.uint8, pin_memory=self._on_gpu
             )
         buffer = self._given[shape][: len(canvases)]
-        rows = buffer.numpy()
-        for row, canvas in zip(rows, canvases, strict=True):
+        if all(canvas.flags.writeable for canvas in canvases):
+            # One call, on several threads: one per picture would wait for the interpreter each time.
+            self._torch.stack([self._torch.from_numpy(canvas) for canvas in canvases], out=buffer)
+            return buffer
+        for row, canvas in zip(buffer.numpy(), canvases, strict=True):
             np.copyto(row, canvas)
         return buffer
 

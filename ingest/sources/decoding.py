@@ -101,7 +101,7 @@ class Decoding:
         self._keeps_decoder = codec.on_device
         self._context: VideoCodecContext | None = None
         self._first: VideoCodecContext | None = None
-        self._lent = False
+        self._lent, self._fed = False, False
         self._pending: list[Coded] = []
         self._inside: dict[int, Coded] = {}
         self._not_before_s = -math.inf
@@ -330,6 +330,7 @@ class Decoding:
 
         A file's own decoder goes in any case: it may hold pictures back.
         """
+        self._fed = False
         if self._lent or not self._keeps_decoder:
             self._context, self._lent = None, False
         elif self._context is not None:
@@ -341,6 +342,7 @@ class Decoding:
             if coded is None:
                 return []
             self._context = self._opened()
+        self._fed = self._fed or coded is not None
         began, cpu = time.perf_counter(), time.thread_time()
         try:
             pictures = self._context.decode(None if coded is None else coded.packet)

@@ -267,7 +267,7 @@ class Scouting(Decoding):
 
         With `moment` the first one in which it is known of all that came whether it moves will do.
         """
-        if self._context is None:  # it had to be emptied for the key frame to come out
+        if not self._fed:  # it had to be emptied for the key frame to come out
             self._inside[key.pts] = key
             self._run(key)
         last: Shown | None = None

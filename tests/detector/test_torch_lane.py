@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from detector.backends import GatheringBackend
+from detector.backends.cuda_graphs import Replays
 from detector.backends.scripted import scripted_spec
 from detector.backends.torch_lane import Lanes, TorchLane, strongest
 from detector.detector import Detector
@@ -118,6 +119,13 @@ def test_what_came_back_is_not_overwritten_by_the_next_batch(cuda):
     np.testing.assert_array_equal(first, kept)
 
 
+def test_canvases_that_may_not_be_written_are_gathered_as_well(cuda):
+    given = [picture(red) for red in (30, 60)]
+    given[1].setflags(write=False)
+    got = lane(cuda, keep=8).infer(given)
+    np.testing.assert_allclose(np.sort(got[:, 2])[:, -1], [30, 60], atol=0.1)
+
+
 def test_on_the_cpu_nothing_is_page_locked_and_one_canvas_is_read_where_it_lies(cuda):
     one = TorchLane(torch, Network(torch.float32), "cpu", torch.float32, batch_max=1, keep=None)
     canvas = picture(77)
@@ -145,6 +153,57 @@ def test_memory_that_is_full_is_said_and_given_back(cuda):
     with pytest.raises(Failure, match="the memory of cpu:0 is full with 2 pictures at once"):
         one.infer([picture(1), picture(2)])
     assert cuda.emptied == 1
+
+
+class Recording:
+    """What torch offers for recordings, with the last call of `steps` played again in place of kernels."""
+
+    def __init__(self, cuda):
+        self.cuda, self.made = cuda, []
+        outer = self
+
+        class CUDAGraph:
+            def pool(self):
+                return "pool"
+
+            def replay(self):
+                self.answer.copy_(outer.compute(self.source))
+
+        @contextmanager
+        def graph(one, pool, stream, capture_error_mode):
+            outer.made.append((pool, stream, capture_error_mode))
+            outer.now = one
+            yield
+            outer.now = None
+
+        self.now = None
+        cuda.cuda.CUDAGraph, cuda.cuda.graph = CUDAGraph, graph
+        cuda.cuda.current_stream = lambda device=None: cuda.inside.stream
+        cuda.zeros = lambda shape, dtype, device: torch.zeros(shape, dtype=dtype)
+
+    def compute(self, source):
+        return source[:, 0, 0, 2].float()[:, None, None]
+
+    def steps(self, source):
+        answer = self.compute(source).clone()
+        if self.now is not None:
+            self.now.source, self.now.answer = source, answer
+        return answer
+
+
+def test_kernels_are_recorded_once_per_shape_and_size_and_a_batch_is_filled_up(cuda):
+    recording = Recording(cuda)
+    cuda.inside.stream = cuda.cuda.Stream(GPU)
+    replays = Replays(cuda, recording.steps, GPU, 16)
+    for reds in ((10,), (20, 30), (40, 50, 60), (7,), range(1, 15)):
+        given = torch.from_numpy(np.stack([picture(red) for red in reds]))
+        assert replays.run(given)[:, 0, 0].tolist() == list(reds)
+    wide = torch.from_numpy(np.full((2, 32, 64, 3), 9, np.uint8))
+    assert replays.run(wide)[:, 0, 0].tolist() == [9, 9]
+    # 1 and 2 pictures share a recording, 3 have one of 8, 14 one of 16, another shape its own.
+    assert recording.made == [
+        (pool, cuda.inside.stream, "thread_local") for pool in (None, "pool", "pool", "pool")
+    ]
 
 
 class Gpu:

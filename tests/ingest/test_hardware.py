@@ -15,6 +15,7 @@ from ingest.site import Camera
 from ingest.sources import hardware, open_source
 from ingest.sources.choice import settings_of
 from ingest.sources.hardware import hwaccel_or_none
+from ingest.sources.packets import Codec
 from ingest.sources.signs import things_of
 
 CLIP = Path(__file__).parents[2] / "datasets" / "demo" / "street.mp4"
@@ -109,10 +110,16 @@ class Newcomers:
         return things_of(seen, {})
 
 
-def test_where_the_device_is_missing_no_more_is_decoded_than_without():
-    """A file's own decoder holds pictures back, and must not stay for a device's sake."""
+@pytest.mark.parametrize("there", [False, True], ids=["missing", "there"])
+def test_with_a_device_no_more_is_decoded_than_without(there, monkeypatch):
+    """A device's decoder is kept, and emptied: it must begin with the key frame again.
+
+    One that is there is played by a CPU's that is kept.
+    """
     counts = []
     for device in (None, "cuda"):
+        if there and device:
+            monkeypatch.setattr(Codec, "on_device", property(lambda _: True))
         camera = Camera(id="c", source=str(CLIP), lat=1, lon=2, fps=5, decode_device=device)
         with open_source(str(CLIP), "c", settings=settings_of(camera, UTC, "lookback")) as source:
             source.consult(Newcomers())

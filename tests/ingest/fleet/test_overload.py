@@ -184,13 +184,15 @@ def test_whatever_others_do_half_of_what_cameras_may_use_is_reckoned_with(tmp_pa
     ("size", "workers"),
     [(Size(gpu_share=1.0), 1), (Size(gpu_share=0.5), 2), (Size(3, gpu_share=0.25), 3), (Size(4), 4)],
 )
-def test_a_gpu_has_one_worker_unless_shares_of_it_are_stated(tmp_path, size, workers):
+def test_a_gpu_has_as_many_workers_as_have_their_share_of_it(tmp_path, size, workers):
     order = Open(site_of(*live_cameras(9)), GroupSettings(sends=False), tmp_path, "http://127.0.0.1:9", "")
     assert len(Supervisor(order, size, Claims(None, None)).status()) == workers + 1  # and who waits
 
 
 def test_more_workers_than_a_gpu_has_shares_for_are_refused():
-    with pytest.raises(WrongUse, match=r"--workers 2: on a GPU one worker .* with --gpu-fraction 0\.5\."):
+    with pytest.raises(
+        WrongUse, match=r"--workers 2: with 1 of a GPU each they do not fit; .* with --gpu-fraction 0\.5\."
+    ):
         Size(2, gpu_share=1.0)
     with pytest.raises(WrongUse, match="--workers 5"):
         Size(5, gpu_share=0.25)
