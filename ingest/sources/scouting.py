@@ -27,7 +27,7 @@ from ingest.sources.lookback import Do, Mode
 from ingest.sources.motion import Moment
 from ingest.sources.packets import Codec, Coded
 from ingest.sources.picture import DecodedPicture
-from ingest.sources.seeking import Seeking
+from ingest.sources.seeking import Drawn, Seeking
 from ingest.sources.signs import (
     Looked,
     Signs,
@@ -292,26 +292,32 @@ class Scouting(Decoding):
         if before is None or not waiting.held or not (came or waiting.signs.left):
             return
         left = [one for one in before.standing if one.xyxy in waiting.signs.left]
-        pictures = list(self._between(waiting, [one.xyxy for one in (*left, *came)]))
+        pictures: list[tuple[Shown, Thumbnail]] = []
         shown: dict[int, Shown] = {}
+
+        def thumbnails() -> Iterator[Thumbnail]:
+            for picture in self._between(waiting, [one.xyxy for one in (*left, *came)]):
+                pictures.append(picture)
+                yield picture[1]
 
         def ask(index: int) -> Looked:
             shown[index], looked = self._looked(*pictures[index])
             return looked
 
-        seeking = Seeking(before, now, [thumbnail for _, thumbnail in pictures], ask)
+        seeking = Seeking(before, now, Drawn(thumbnails()), ask)
         at_s = waiting.shown.coded.seconds
         queues = self._emptied(came, now, at_s) or any(one.xyxy not in waiting.signs.vacated for one in left)
         if queues:
             seeking.all()
         gone = {one.xyxy: seeking.left(one) for one in left if one.xyxy in waiting.signs.vacated}
-        off = {one.xyxy for one in left if seeking.moves_off(one, gone.get(one.xyxy, len(pictures)))}
+        off = {one.xyxy for one in left if one.xyxy in gone and seeking.moves_off(one, gone[one.xyxy])}
         for one in came:
             seeking.came(one)
+        self._restart()  # no more is decoded
         standing = now.but(things=[*before.standing, *came])
         self._left_at += [(one, at_s) for one in left]
         for index in sorted(shown):
-            told = tuple(box for box in self._vacated if gone.get(box, len(pictures)) <= index)
+            told = tuple(box for box in self._vacated if box in gone and gone[box] <= index)
             self._vacated = tuple(box for box in self._vacated if box not in told)
             passing = () if queues else _followed(seeking.looks[index], standing).passing
             given = replace(

@@ -1,14 +1,17 @@
 """In which of the pictures between two key frames a thing came to rest, or left, by as few looks as will do.
 
-Pure but for the looks that it asks for. What pixels tell is not asked of the detector: a place that looks as
+Pure but for the looks that it asks for, and the pictures, which are decoded as they are asked for. What
+has left is sought from the front, and what comes after it is never decoded; what has come from the back. What
+pixels tell is not asked of the detector: a place that looks as
 it does in the end has what stands there in the end. For the rest the pictures are searched as a sorted list:
 a thing that stands at the end stands from some picture on, one that has left is gone from some picture on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from ingest.gate import Thumbnail
 from ingest.sources.signs import (
@@ -28,6 +31,41 @@ BESIDE = 1.0
 """So far from its place, in own sizes, a thing is at most in the first picture in which it has left it."""
 
 
+T = TypeVar("T")
+
+
+class Drawn(Generic[T]):
+    """What an iterator gives, drawn no further than it is asked for.
+
+    >>> drawn = Drawn(iter("abc"))
+    >>> drawn.has(1), drawn.got, drawn.has(3), len(drawn)
+    (True, ['a', 'b'], False, 3)
+    """
+
+    def __init__(self, source: Iterator[T]) -> None:
+        """Draw nothing yet."""
+        self._source = source
+        self.got: list[T] = []
+
+    def has(self, index: int) -> bool:
+        """Say whether there are so many, and one more."""
+        while len(self.got) <= index:
+            try:
+                self.got.append(next(self._source))
+            except StopIteration:
+                return False
+        return True
+
+    def __getitem__(self, index: int) -> T:
+        """Give one of those drawn already."""
+        return self.got[index]
+
+    def __len__(self) -> int:
+        """Draw all, and say how many they are."""
+        self.got.extend(self._source)
+        return len(self.got)
+
+
 @dataclass(slots=True)
 class Seeking:
     """Seek in pictures that lie between two key frames.
@@ -35,12 +73,12 @@ class Seeking:
     Args:
         before, now: the key frames.
         thumbnails: of the pictures, in order of time.
-        ask: looks at the picture of an index; each is asked of once.
+        ask: looks at the picture of an index that has been drawn; each is asked of once.
     """
 
     before: Looked
     now: Looked
-    thumbnails: Sequence[Thumbnail]
+    thumbnails: Drawn[Thumbnail]
     ask: Callable[[int], Looked]
     looks: dict[int, Looked] = field(default_factory=dict)
 
@@ -65,15 +103,20 @@ class Seeking:
         The picture before it is looked at as well. Gone is what is in two pictures no more: one who walks
         past hides a thing in one.
         """
-        count = len(self.thumbnails)
-        begun = next((one for one in range(count) if not self._alike(one, self.before, thing)), count)
+        has, begun = self.thumbnails.has, 0
+        while has(begun) and self._alike(begun, self.before, thing):
+            begun += 1
 
         def stands(one: int) -> bool:
             return one < begun or same_place(thing, self.look(one).things, self.before.wh)
 
-        gone = first_where(
-            lambda one: not stands(one) and (one + 1 == count or not stands(one + 1)), count, begun
-        )
+        def left(one: int) -> bool:
+            return not has(one) or not (stands(one) or (has(one + 1) and stands(one + 1)))
+
+        low, high, step = begun - 1, begun, 1
+        while not left(high):
+            low, high, step = high, high + step, 2 * step if high > begun else 1
+        gone = low + 1 + first_where(lambda one: left(low + 1 + one), high - low - 1, high - low - 2)
         if gone:
             self.look(gone - 1)
         return gone

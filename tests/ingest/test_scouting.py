@@ -81,6 +81,7 @@ class Street:
     before: int = -2
     names: tuple[str, ...] = NAMES
     device: None = None
+    on_device: bool = False
     looked: list[int] = field(default_factory=list)
 
     def open(self, *, fast: bool = False) -> Street:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from ingest.sources.seeking import Seeking, first_where
+from ingest.sources.seeking import Drawn, Seeking, first_where
 from ingest.sources.signs import Looked, Thing
 from ingest.types import XYXY
 
@@ -45,7 +45,7 @@ def seen(boxes: Sequence[XYXY], *, hidden: Sequence[XYXY] = (), walkers: Sequenc
 
 
 def seeking(before: Looked, pictures: Sequence[Looked], now: Looked) -> Seeking:
-    return Seeking(before, now, [one.thumbnail for one in pictures], lambda index: pictures[index])
+    return Seeking(before, now, Drawn(one.thumbnail for one in pictures), lambda index: pictures[index])
 
 
 COMING = [-900.0, -700.0, -500.0, -300.0, -100.0, -8.0, 0.0, 0.0, 0.0]
