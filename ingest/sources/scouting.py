@@ -352,7 +352,7 @@ class Scouting(Decoding):
         goal.take(waiting.now.thumbnail)
         self._restart()
         self._not_before_s = max(self._not_before_s, math.nextafter(waiting.held[0].seconds, -math.inf))
-        moved = settled = False
+        moved = False
         for coded, picture in self._due_of(waiting.held[:-1], waiting.shown.coded.seconds):
             shown = Shown(coded, self._turned(picture))
             thumbnail = shrunk(shown.picture.luma())
@@ -361,9 +361,8 @@ class Scouting(Decoding):
                 continue
             moved = True
             yield shown, thumbnail
-            if settled:
+            if not goal.differs(thumbnail):
                 break
-            settled = not goal.differs(thumbnail)
         self._restart()
 
     def _due_of(self, items: Sequence[Coded], until_s: float) -> Iterator[tuple[Coded, VideoFrame]]:
