@@ -99,6 +99,7 @@ class Scouting(Decoding):
         self._same = watch.stricter()
         self._agreed: tuple[float, Detections] | None = None
         self._left_at: list[tuple[Thing, float]] = []
+        self._found: tuple[XYXY, ...] = ()
 
     @property
     def resting(self) -> bool:
@@ -228,19 +229,26 @@ class Scouting(Decoding):
         """Look back if something came to rest or left, and give the key frame."""
         now = waiting.now
         known = [*now.things, *waiting.signs.hidden]
-        seen, now_s = waiting.shown.seen, waiting.shown.coded.seconds
-        self._agreed = (now_s, seen) if seen is not None and self._agrees(waiting) else None
         self._before = now.but(things=[replace(one, moving=one in moving) for one in known])
         self._vacated += waiting.signs.vacated
+        self._agreed, self._found = None, ()
         if not self.hurry:
             yield from self._back(waiting, [one for one in waiting.signs.came if one not in moving])
+        if waiting.shown.seen is not None and self._agrees(waiting):
+            self._agreed = waiting.shown.coded.seconds, waiting.shown.seen
         yield from self._hand_over(waiting.shown, self._before)
 
     def _agrees(self, waiting: _Waiting) -> bool:
-        """Say whether a key frame shows what the one before shows, and no doubt is left of it."""
+        """Say whether two looks show what a key frame shows, and no doubt is left of it.
+
+        The other look is at the key frame before, or, for what came or left between them, at those between.
+        """
         now, signs = waiting.now, waiting.signs
-        same = waiting.before is not None and not (signs.came or signs.left or signs.hidden)
-        return same and all(one.sure or same_place(one, now.sure, now.wh) for one in now.things)
+        if waiting.before is None or signs.hidden:
+            return False
+        if not {*(one.xyxy for one in signs.came), *signs.left} <= set(self._found):
+            return False
+        return all(one.sure or same_place(one, now.sure, now.wh) for one in now.things)
 
     def _carried(self, shown: Shown, thumbnail: Thumbnail) -> Shown | None:
         """Give a key frame with what was found in an earlier one; None: it must be looked at."""
@@ -314,6 +322,10 @@ class Scouting(Decoding):
         for one in came:
             seeking.came(one)
         self._restart()  # no more is decoded
+        self._found = (
+            *(xyxy for xyxy, index in gone.items() if index in seeking.looks),
+            *(one.xyxy for one in came if seeking.shows(one)),
+        )
         standing = now.but(things=[*before.standing, *came])
         self._left_at += [(one, at_s) for one in left]
         for index in sorted(shown):

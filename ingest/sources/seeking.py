@@ -121,6 +121,10 @@ class Seeking:
             self.look(gone - 1)
         return gone
 
+    def shows(self, thing: Thing) -> bool:
+        """Say whether a thing of `now` stands in one of the pictures looked at."""
+        return any(same_place(thing, seen.things, self.now.wh) for seen in self.looks.values())
+
     def moves_off(self, thing: Thing, gone: int) -> bool:
         """Say whether it is beside its place when it is gone: what is merely not found is not."""
         if gone not in self.looks:
