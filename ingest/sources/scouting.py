@@ -5,9 +5,10 @@ frames, however busy the street: each is looked at (if anything has changed sinc
 and what two of them tell of the pictures between them (`ingest.sources.signs`) decides whether those are
 decoded at all. They are decoded no further than to where what left is gone, or the place looks as it does in
 the end, and no more of them are looked at than it takes to know when (`ingest.sources.seeking`). Of whatever
-has just come a few pictures more tell whether it moves on (`ingest.sources.motion`), and where pixels leave a doubt the detector
-does: what moves on does not stand, and needs no looking back. Where nothing has changed since two looks said
-the same, at key frames or between them, key frames carry on what the last one said, for `CARRY_S` at most.
+has just come a few pictures more tell whether it moves on (`ingest.sources.motion`), and where pixels leave a
+doubt the detector does: what moves on does not stand, and needs no looking back. Where nothing has changed
+since two looks said the same, at key frames or between them, key frames carry on what the last one said, for
+`CARRY_S` at most.
 """
 
 from __future__ import annotations
