@@ -34,9 +34,11 @@ from ingest.sources.signs import (
     Signs,
     Thing,
     corners,
+    followed,
     same_place,
     signs_between,
     stands,
+    thumbnail_pixels,
 )
 from ingest.types import XYXY
 
@@ -154,7 +156,7 @@ class Scouting(Decoding):
         before = self._before
         signs = signs_between(before, now)  # what is before it cannot be given after it
         yield from self._back(_Waiting(shown, now, signs, tuple(kept), before), signs.came)
-        yield from self._hand_over(shown, _followed(now, before))
+        yield from self._hand_over(shown, followed(now, before))
 
     # -- key frames --
 
@@ -224,7 +226,7 @@ class Scouting(Decoding):
             shown = replace(shown, seen=waiting.shown.seen, carried=True)
         yield from self._conclude(waiting, moving)
         if len(moving) < len(came) and self._before is not None:
-            yield from self._hand_over(shown, _followed(later, self._before))
+            yield from self._hand_over(shown, followed(later, self._before))
 
     def _conclude(self, waiting: _Waiting, moving: Sequence[Thing]) -> Iterator[Shown]:
         """Look back if something came to rest or left, and give the key frame."""
@@ -332,7 +334,7 @@ class Scouting(Decoding):
         for index in sorted(shown):
             told = tuple(box for box in self._vacated if box in gone and gone[box] <= index)
             self._vacated = tuple(box for box in self._vacated if box not in told)
-            passing = () if queues else _followed(seeking.looks[index], standing).passing
+            passing = () if queues else followed(seeking.looks[index], standing).passing
             given = replace(
                 shown[index],
                 passing=tuple(one.xyxy for one in passing),
@@ -357,7 +359,7 @@ class Scouting(Decoding):
         least = (
             PIXELS_MIN
             if len(regions) > 1
-            else max(1, min(PIXELS_MIN, _pixels(regions[0], waiting.now.wh) // 12))
+            else max(1, min(PIXELS_MIN, thumbnail_pixels(regions[0], waiting.now.wh) // 12))
         )
         last, goal = (ChangeWatch(polygons, pixels_min=least) for _ in range(2))
         if waiting.before is not None:
@@ -395,14 +397,3 @@ class Scouting(Decoding):
         wh = shown.picture.wh
         others = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in seen.xyxy)
         return replace(shown, seen=seen), Looked(wh, thumbnail, self._scout.things(seen, wh), others)
-
-
-def _followed(now: Looked, before: Looked) -> Looked:
-    """Give a picture after a key frame, in which all but what stood in that one passes."""
-    things = [replace(one, moving=not same_place(one, before.standing, now.wh)) for one in now.things]
-    return now.but(things=things)
-
-
-def _pixels(xyxy: XYXY, wh: tuple[int, int]) -> int:
-    """Give how many pixels of a thumbnail a box has."""
-    return int((xyxy[2] - xyxy[0]) / wh[0] * 160 * (xyxy[3] - xyxy[1]) / wh[1] * 90)

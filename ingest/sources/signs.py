@@ -9,7 +9,7 @@ Whatever comes or goes changes pixels: a box that comes and goes without a chang
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -158,6 +158,17 @@ def same_place(thing: Thing, others: Sequence[Thing], wh: tuple[int, int], apart
         group_of(other.label) == group_of(thing.label) and displacement(other.xyxy, thing.xyxy, wh) <= apart
         for other in others
     )
+
+
+def followed(now: Looked, before: Looked) -> Looked:
+    """Give a picture after a key frame, in which all but what stood in that one passes."""
+    things = [replace(one, moving=not same_place(one, before.standing, now.wh)) for one in now.things]
+    return now.but(things=things)
+
+
+def thumbnail_pixels(xyxy: XYXY, wh: tuple[int, int]) -> int:
+    """Give how many pixels of a thumbnail a box has."""
+    return int((xyxy[2] - xyxy[0]) / wh[0] * 160 * (xyxy[3] - xyxy[1]) / wh[1] * 90)
 
 
 def differing(one: Thumbnail, other: Thumbnail) -> npt.NDArray[np.bool_]:

@@ -2,9 +2,14 @@ from __future__ import annotations
 
 import json
 import sys
+from argparse import Namespace
+
+import pytest
 
 from benchmarks import gpu
+from benchmarks.gpu_workers import Workers
 from detector.errors import Failure
+from detector.registry import resolve
 
 
 def test_without_a_gpu_it_is_said_in_one_sentence_and_skipped(tmp_path, monkeypatch, capsys):
@@ -21,3 +26,24 @@ def test_without_a_gpu_it_is_said_in_one_sentence_and_skipped(tmp_path, monkeypa
     assert document["skipped"] == "--device cuda:0 asks for a GPU, but there is none."
     assert document["rows"] == []
     assert document["machine"]["cores"] >= 1
+
+
+def asked(**others):
+    wanted = {"backend": "ultralytics", "precision": "f32", "device": "cpu", "processes": 2}
+    return Namespace(**(wanted | {"seconds": 1.0, "streams": 2, "fps": 1.0} | others))
+
+
+def test_processes_are_ready_together_and_do_what_they_are_told():
+    pytest.importorskip("torch", reason="needs torch, which is not installed")
+    with Workers(asked(), resolve("street@production")) as workers:
+        floods, alone = workers.do("flood"), workers.do("alone")
+        paced = workers.do("paced")
+    assert len(floods) == len(alone) == len(paced) == 2
+    assert all(each["pictures"] >= 1 and each["seconds"] >= 1 for each in floods)
+    assert all(each["frames_s"] > 0 for each in alone)
+    assert all(len(each["latency_ms"]) + each["skipped"] >= 1 for each in paced)
+
+
+def test_a_process_that_ends_is_told():
+    with pytest.raises(Failure, match="a process that shares the GPU has ended"):
+        Workers(asked(backend="nothing"), resolve("street@production"))
