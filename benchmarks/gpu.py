@@ -217,7 +217,10 @@ def measure(
     for each in paced:
         for size, times in each["batches"].items():
             batches[size] = batches.get(size, 0) + times
-    (operations, moved), rate = needs(torch, spec), median(rates)
+    (operations, moved), rate = (
+        needs(torch, spec, value_bytes=2 if args.precision == "f16" and device != "cpu" else 4),
+        median(rates),
+    )
     roofline_s = max(operations / (roof["tflops"] * 1e12), moved / (roof["memory_gb_s"] * 1e9))
     return {
         "network": name,

@@ -30,13 +30,20 @@ class Workers:
     def __init__(self, args: argparse.Namespace, spec: ModelSpec) -> None:
         """Start them, and wait until all are ready."""
         command = [sys.executable, "-m", "benchmarks.gpu_workers", "--model", str(spec.folder)]
-        for option in ("precision", "device", "processes", "seconds", "streams", "fps"):
+        for option in ("precision", "device", "seconds", "fps"):
             command += [f"--{option}", str(getattr(args, option))]
         command += ["--backend", args.backend if spec.files_of("onnx") else "ultralytics"]
         root, began = Path(__file__).resolve().parents[1], time.perf_counter()
+        each, left = divmod(args.streams, args.processes)
         self._children = [
-            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root)
-            for _ in range(args.processes)
+            subprocess.Popen(
+                [*command, "--streams", str(each + (number < left))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                cwd=root,
+            )
+            for number in range(args.processes)
         ]
         try:
             self._answers()
@@ -99,7 +106,7 @@ def alone(args: argparse.Namespace, detector: Detector, _pictures: Any) -> dict[
     shape = (32 if on_gpu else 1, SIDE_PX, SIDE_PX, 3)
     batch = torch.randint(255, shape, dtype=torch.uint8, device=args.device)
     planes = batch.permute(0, 3, 1, 2).to(lane._dtype)  # noqa: SLF001
-    graph = torch.cuda.CUDAGraph() if on_gpu else None
+    graph = torch.cuda.CUDAGraph() if lane._replays else None  # noqa: SLF001 - TensorRT waits for itself
     done = 0
     with torch.inference_mode(), lane._streaming():  # noqa: SLF001
         lane._network(planes)  # noqa: SLF001
@@ -145,7 +152,7 @@ def flood(args: argparse.Namespace, detector: Detector, pictures: Any) -> dict[s
 
 def paced(args: argparse.Namespace, detector: Detector, pictures: Any) -> dict[str, Any]:
     """Be this process's share of the streams; a picture a whole period late is skipped, and counted."""
-    streams, period = max(1, round(args.streams / args.processes)), 1 / args.fps
+    streams, period = args.streams, 1 / args.fps
     began = time.perf_counter()
     late: list[float] = []
     skipped = [0] * streams
@@ -184,8 +191,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for option in ("model", "backend", "precision", "device"):
         parser.add_argument(f"--{option}", required=True)
-    for option in ("processes", "streams"):
-        parser.add_argument(f"--{option}", type=int, required=True)
+    parser.add_argument("--streams", type=int, required=True, help="of this process")
     for option in ("seconds", "fps"):
         parser.add_argument(f"--{option}", type=float, required=True)
     work(parser.parse_args())

@@ -28,55 +28,50 @@ class _Recorded:
 class Replays:
     """Recordings of one lane, one per canvas shape and batch size; for one thread and stream at a time."""
 
-    def __init__(
-        self,
-        torch: Any,
-        steps: Callable[[Any], Any],
-        device: str,
-        batch_max: int,
-        held: Callable[[], Any] = tuple,
-    ) -> None:
+    def __init__(self, torch: Any, device: str, batch_max: int, held: Callable[[], Any] = tuple) -> None:
         """Record nothing yet: that is done for each shape and size when it first comes.
 
         Args:
             torch: the module.
-            steps: computes uint8 (B, h, w, 3) on the device, without waiting for it, to a tensor (B, ...).
             device: "cuda:N".
             batch_max: most pictures of one call.
-            held: gives tensors that `steps` keeps between calls and may drop.
+            held: gives tensors that the network keeps between calls and may drop.
         """
-        self._torch, self._steps, self._device, self._held = torch, steps, device, held
+        self._torch, self._device, self._held = torch, device, held
         self._batch_max = batch_max
         self._recorded: dict[tuple[int, ...], _Recorded] = {}
         self._pool: Any = None
 
-    def run(self, given: Any) -> Any:
-        """Compute `given`, uint8 (B, h, w, 3) in page-locked host memory, on the current stream.
+    def run(self, given: Any, steps: Callable[[Any], Any]) -> Any:
+        """Compute a batch on the current stream; what comes back is overwritten by the next call.
 
-        What comes back is overwritten by the next call.
+        Args:
+            given: uint8 (B, h, w, 3) in page-locked host memory.
+            steps: computes uint8 (B, h, w, 3) on the device, without waiting for it, to a tensor (B, ...);
+                the same with every call. It is not kept: a lane that keeps its recordings would never go.
         """
         size = rounded(len(given), self._batch_max)
         key = (size, *given.shape[1:])
         recorded = self._recorded.get(key)
         if recorded is None:
             with _RECORDING:
-                recorded = self._recorded[key] = self._record(key, given)
+                recorded = self._recorded[key] = self._record(key, given, steps)
         recorded.source[: len(given)].copy_(given, non_blocking=True)
         recorded.graph.replay()
         return recorded.answer[: len(given)]
 
-    def _record(self, key: tuple[int, ...], given: Any) -> _Recorded:
+    def _record(self, key: tuple[int, ...], given: Any, steps: Callable[[Any], Any]) -> _Recorded:
         torch = self._torch
         source = torch.zeros(key, dtype=torch.uint8, device=self._device)
         source[: len(given)].copy_(given, non_blocking=True)
         for _ in range(WARM_UPS):
-            self._steps(source)
+            steps(source)
         stream = torch.cuda.current_stream(self._device)
         stream.synchronize()
         graph = torch.cuda.CUDAGraph()
         # Other lanes go on computing meanwhile: only what this thread does is recorded.
         with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
-            answer = self._steps(source)
+            answer = steps(source)
         self._pool = self._pool or graph.pool()
         return _Recorded(graph, source, answer, self._held())
 

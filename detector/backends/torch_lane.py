@@ -51,9 +51,7 @@ class TorchLane:
         self._stream: Any = torch.cuda.Stream(device) if self._on_gpu else None
         self._given: dict[tuple[int, ...], Any] = {}
         self._got: dict[tuple[int, ...], Any] = {}
-        self._replays = (
-            Replays(torch, self._steps, device, batch_max, lambda: anchors(network)) if replay else None
-        )
+        self._replays = Replays(torch, device, batch_max, lambda: anchors(network)) if replay else None
 
     def infer(self, canvases: Sequence[Image]) -> FloatArray:
         """Give the raw output, float32 (B, 4 + classes, N or keep), of canvases of one shape.
@@ -77,7 +75,7 @@ class TorchLane:
     def _infer(self, canvases: Sequence[Image]) -> FloatArray:
         given = self._gathered(canvases)
         if self._replays:
-            return self._fetched(self._replays.run(given))
+            return self._fetched(self._replays.run(given, self._steps))
         return self._fetched(self._steps(given.to(self._device, non_blocking=True)))
 
     def _steps(self, given: Any) -> Any:
@@ -99,7 +97,7 @@ class TorchLane:
                 (self._batch_max, *shape), dtype=self._torch.uint8, pin_memory=self._on_gpu
             )
         buffer = self._given[shape][: len(canvases)]
-        if all(canvas.flags.writeable for canvas in canvases):
+        if all(canvas.flags.writeable and canvas.flags.c_contiguous for canvas in canvases):
             # One call, on several threads: one per picture would wait for the interpreter each time.
             self._torch.stack([self._torch.from_numpy(canvas) for canvas in canvases], out=buffer)
             return buffer

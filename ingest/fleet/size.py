@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import floor
 
 from detector.errors import WrongUse
 
@@ -36,9 +37,10 @@ class Size:
     def __post_init__(self) -> None:
         """See that the workers fit the GPU."""
         if self.gpu_share is not None and (self.workers or 1) * self.gpu_share > 1 + 1e-9:
+            fitting = floor(1000 / (self.workers or 1)) / 1000
             raise WrongUse(
                 f"--workers {self.workers}: with {self.gpu_share:g} of a GPU each they do not fit; leave "
-                f"--workers out, or give each less with --gpu-fraction {1 / (self.workers or 1):.2g}."
+                f"--workers out, or give each less with --gpu-fraction {fitting:g}."
             )
 
     def count(self, cores: int, cameras: int) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -124,6 +126,22 @@ def test_canvases_that_may_not_be_written_are_gathered_as_well(cuda):
     given[1].setflags(write=False)
     got = lane(cuda, keep=8).infer(given)
     np.testing.assert_allclose(np.sort(got[:, 2])[:, -1], [30, 60], atol=0.1)
+    turned = [np.ascontiguousarray(picture(red)[:, :, ::-1])[:, :, ::-1] for red in (30, 60)]
+    got = lane(cuda, keep=8).infer(turned)
+    np.testing.assert_allclose(np.sort(got[:, 2])[:, -1], [30, 60], atol=0.1)
+
+
+def test_a_lane_that_is_dropped_gives_its_network_back(cuda):
+    network = Network(torch.float16)
+    network.model = [SimpleNamespace(anchors=None, strides=None)]
+    one = TorchLane(cuda, network, GPU, torch.float16, batch_max=4, keep=None, replay=True)
+    alive = weakref.ref(network)
+    gc.disable()  # the memory of a GPU must not wait for the next collection
+    try:
+        del network, one
+        assert alive() is None
+    finally:
+        gc.enable()
 
 
 def test_on_the_cpu_nothing_is_page_locked_and_one_canvas_is_read_where_it_lies(cuda):
@@ -194,12 +212,12 @@ class Recording:
 def test_kernels_are_recorded_once_per_shape_and_size_and_a_batch_is_filled_up(cuda):
     recording = Recording(cuda)
     cuda.inside.stream = cuda.cuda.Stream(GPU)
-    replays = Replays(cuda, recording.steps, GPU, 16)
+    replays = Replays(cuda, GPU, 16)
     for reds in ((10,), (20, 30), (40, 50, 60), (7,), range(1, 15)):
         given = torch.from_numpy(np.stack([picture(red) for red in reds]))
-        assert replays.run(given)[:, 0, 0].tolist() == list(reds)
+        assert replays.run(given, recording.steps)[:, 0, 0].tolist() == list(reds)
     wide = torch.from_numpy(np.full((2, 32, 64, 3), 9, np.uint8))
-    assert replays.run(wide)[:, 0, 0].tolist() == [9, 9]
+    assert replays.run(wide, recording.steps)[:, 0, 0].tolist() == [9, 9]
     # 1 and 2 pictures share a recording, 3 have one of 8, 14 one of 16, another shape its own.
     assert recording.made == [
         (pool, cuda.inside.stream, "thread_local") for pool in (None, "pool", "pool", "pool")

@@ -194,8 +194,9 @@ def test_more_workers_than_a_gpu_has_shares_for_are_refused():
         WrongUse, match=r"--workers 2: with 1 of a GPU each they do not fit; .* with --gpu-fraction 0\.5\."
     ):
         Size(2, gpu_share=1.0)
-    with pytest.raises(WrongUse, match="--workers 5"):
-        Size(5, gpu_share=0.25)
+    with pytest.raises(WrongUse, match=r"--workers 6: .* --gpu-fraction 0\.166\."):
+        Size(6, gpu_share=0.25)
+    Size(6, gpu_share=0.166)
 
 
 def live_cameras(number, **keys):
