@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gpu_workers import SIDE_PX, Workers
-from benchmarks.machine import describe, result, save
+from benchmarks.machine import RESULTS, describe, result, save
 from detector.backends.ultralytics import import_torch
 from detector.detector import Detector
 from detector.device import torch_device
@@ -57,7 +57,8 @@ def main() -> int:
         device = torch_device(torch, args.device)
     except Failure as failure:
         print(f"gpu: skipped: {failure}", file=sys.stderr)
-        save(result("gpu", [], 0, "none", skipped=str(failure), machine=describe()), args.json)
+        if args.json is not None or not (RESULTS / "gpu.json").is_file():  # figures of a GPU stay
+            save(result("gpu", [], 0, "none", skipped=str(failure), machine=describe()), args.json)
         return failure.exit_code
     try:
         machine = {**describe(), "gpu": gpu(torch, device)}
@@ -113,6 +114,12 @@ def arguments() -> argparse.Namespace:
     add("--clip", type=Path, action="append", help="default: the demo's")
     args = parser.parse_args()
     args.clip = args.clip or [DEMO_CLIP]
+    if missing := [str(clip) for clip in args.clip if not clip.is_file()]:
+        parser.error(f"--clip {missing[0]}: there is no such file.")
+    if few := [
+        name for name in ("processes", "repeats", "seconds", "streams", "fps") if getattr(args, name) <= 0
+    ]:
+        parser.error(f"--{few[0]} {getattr(args, few[0]):g}: give a number above 0.")
     args.network = args.network or ["nano", "small"]
     return args
 

@@ -27,6 +27,29 @@ def test_without_a_gpu_it_is_said_in_one_sentence_and_skipped(tmp_path, monkeypa
     assert document["rows"] == []
     assert document["machine"]["cores"] >= 1
 
+    measured = tmp_path / "results" / "gpu.json"
+    measured.parent.mkdir()
+    measured.write_text("figures")
+    monkeypatch.setattr(gpu, "RESULTS", measured.parent)
+    monkeypatch.setattr(gpu, "save", lambda *_: pytest.fail("figures of a GPU were overwritten"))
+    monkeypatch.setattr(sys, "argv", ["gpu.py"])
+    assert gpu.main() == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--clip", "/nowhere.mp4"], "--clip /nowhere.mp4: there is no such file."),
+        (["--processes", "0"], "--processes 0: give a number above 0."),
+    ],
+)
+def test_what_cannot_be_measured_is_said_before_anything_is(words, said, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["gpu.py", *words])
+    with pytest.raises(SystemExit) as ended:
+        gpu.main()
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
 
 def asked(**others):
     wanted = {"backend": "ultralytics", "precision": "f32", "device": "cpu", "processes": 2}
