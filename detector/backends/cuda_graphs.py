@@ -77,7 +77,7 @@ class Replays:
 
 
 def rounded(count: int, most: int) -> int:
-    """Round a batch up to one of three sizes: each takes seconds to record, and an idle GPU is not dear.
+    """Round a batch up to one of three sizes: each takes a second to record, and an idle GPU is not dear.
 
     >>> [rounded(count, 32) for count in (1, 4, 5, 16, 17, 32)]
     [4, 4, 16, 16, 32, 32]

@@ -1,10 +1,10 @@
 """In which of the pictures between two key frames a thing came to rest, or left, by as few looks as will do.
 
-Pure but for the looks that it asks for, and the pictures, which are decoded as they are asked for. What
-has left is sought from the front, and what comes after it is never decoded; what has come from the back. What
-pixels tell is not asked of the detector: a place that looks as
-it does in the end has what stands there in the end. For the rest the pictures are searched as a sorted list:
-a thing that stands at the end stands from some picture on, one that has left is gone from some picture on.
+Pure but for the looks that it asks for, and the pictures, which are decoded as they are asked for. What has
+left is sought from the front, and what comes after it is never decoded; what has come, from the back. What
+pixels tell is not asked of the detector: a place that looks as it does in the end has what stands there in
+the end. For the rest the pictures are searched as a sorted list: a thing that stands at the end stands from
+some picture on, one that has left is gone from some picture on.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ ARRIVED = REST_SIZES / 2
 
 BESIDE = 1.0
 """So far from its place, in own sizes, a thing is at most in the first picture in which it has left it."""
-
 
 T = TypeVar("T")
 

@@ -261,6 +261,30 @@ def test_a_thing_that_stays_is_looked_back_on_to_where_it_stands() -> None:
     assert all(one.seen is not None for one in frames if one.coded.number in street.keys)
 
 
+def test_what_was_looked_back_on_is_carried_from_the_next_key_frame_on() -> None:
+    """The key frame in which it is new and a picture before it show it: those are two looks."""
+    street = Street([Car(1, 150, 6.6, 99, 120, 20)], frozenset(range(0, 500, 50)))
+    decoding, _ = scouting(street)
+    given = {one.coded.number: one for one in shown(street, 400, decoding)}
+    assert any(150 < number < 200 for number in street.looked)
+    assert given[250].carried
+    assert given[250].seen is not None
+    assert len(given[250].seen) == 1
+
+
+def test_what_left_is_looked_back_on_no_further_than_to_where_it_is_gone() -> None:
+    street = Street([Car(1, 150, -9.0, 15.1, 40, 20)], frozenset(range(0, 500, 50)))
+    decoding, status = scouting(street)
+    before = 0
+    for number in range(220):  # for a moment it is awaited whether it stands where it is seen driving off
+        before = status.decoded if number <= 200 else before
+        list(decoding.take(coded(number, street.keys)))
+    back = [number for number in street.looked if 150 < number < 200]
+    assert back
+    assert max(back) <= 165  # frame 152 is its last, and its place is empty from frame 184 on
+    assert status.decoded - before <= 1 + 10 + 16  # the key frame, the moment, and from frame 150 to 165
+
+
 def test_key_frames_in_which_nothing_changes_carry_on_what_was_seen() -> None:
     street = Street([Car(1, 150, 2.6, 99, 120, 20)], frozenset(range(0, 1000, 50)))
     decoding, status = scouting(street)

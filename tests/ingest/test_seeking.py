@@ -83,6 +83,14 @@ def test_what_leaves_is_looked_at_before_and_after() -> None:
     assert len(seek.looks) <= 4
 
 
+def test_what_comes_after_a_thing_has_left_is_not_decoded() -> None:
+    """It drives off slowly through the picture: its place goes on changing long after it is gone."""
+    pictures = [seen([moved(PLACE, dx)]) for dx in (0, 60, 150, *range(160, 460, 20))]
+    seek = seeking(seen([PLACE]), pictures, seen([]))
+    assert seek.left(Thing(PLACE, "car")) == 1
+    assert len(seek.thumbnails.got) == 3
+
+
 def test_one_who_walks_past_hides_a_thing_for_a_moment_only() -> None:
     pictures = [
         seen([PLACE]),
