@@ -113,6 +113,9 @@ class NoEvidence:
         """Keep no frame, so none need be looked at for it."""
         return True
 
+    def show(self, *_: object) -> None:
+        """Ask nobody whom to hide."""
+
     def prepare(self, *_: object) -> None:
         """Make nothing."""
 

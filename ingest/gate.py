@@ -43,7 +43,7 @@ from ingest.types import Frame
 ROUNDING_S = 0.0015
 """Containers round times to as little as 1 ms; a frame this early still belongs to its slot."""
 FORCE_S = 2.0
-"""Longest pause between two analysed frames; the rules take one over 4 s for a camera that was down."""
+"""Longest pause between two analysed frames; the rules take one over 4.5 s for a camera that was down."""
 UNSETTLED_MAX = timedelta(seconds=4)
 """Things that do not come to rest are looked at for so long after the last change; then they flicker."""
 THUMBNAIL_WH = (160, 90)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -175,8 +176,9 @@ class Pipeline:
         self._count(frame, looked=not carried)
         with self.stages.span("rules"):
             events = [event for rule in parts.rules for event in rule.update(scene)]
-        if events and carried and frame.picture is not None:
-            parts.recorder.add(frame, self._find(frame.picture))  # evidence needs to know whom to hide
+        shows = any(event.phase is not EventPhase.PRE_ALARM for event in events)
+        if shows and carried and frame.picture is not None:
+            parts.recorder.show(frame, partial(self._find, frame.picture))
         for event in events:
             with self._traces.event(event):
                 self._take(event, frame.wh)

@@ -12,7 +12,7 @@ key frames are too far apart to be kept, leave a JPEG of every analysed frame in
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -132,6 +132,10 @@ class EvidenceRecorder:
         self._keep_key(*taped, looked=False)
         self._let_go(frame)
         return True
+
+    def show(self, frame: Frame, look: Callable[[], Detections]) -> None:
+        """Take the frame that was passed by after all: it is to be shown, `look` says whom to hide."""
+        self.add(frame, look())
 
     def _taped(self, frame: Frame, detections: Detections) -> tuple[Tape, Note] | None:
         if self._tape is None or not _lies_as_shown(frame) or not self._tape.holds(frame.mark):
@@ -253,7 +257,7 @@ class EvidenceRecorder:
     def _pin(self, event: Event) -> Shot | KeyShot:
         pinned = self._pinned.get(event.event_id)
         if pinned is None:
-            if not self._dense:
+            if not (self._dense or self._old):
                 raise ValueError("wanted a picture from before the event, no frame was fed yet")
             if len(self._pinned) >= PINNED_MAX:
                 self._pinned.pop(next(iter(self._pinned)))

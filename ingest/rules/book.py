@@ -14,7 +14,7 @@ from ingest.tracker import group_of
 from ingest.types import XYXY, Event, EventPhase, Scene, Track, ZoneKind
 from ingest.zones import Zone
 
-BLIND_S = 4.0  # between two frames further apart than this, nobody looked
+BLIND_S = 4.5  # between two frames further apart than this, nobody looked
 HIDDEN_SHARE = 0.5  # share of a place's box that something nearer must cover to hide it
 DUPLICATE_IOU = 0.6  # two boxes at rest above this are one thing
 CONFIDENCE_MIN = 0.2  # mean score of all sightings; below it most of them were doubtful boxes

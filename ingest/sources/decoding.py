@@ -336,6 +336,16 @@ class Decoding:
         elif self._context is not None:
             self._context.flush_buffers()
 
+    def _decoder(self) -> VideoCodecContext | None:
+        """Give the decoder as it is, to go on with later; None: it is none, or a device's only one."""
+        return self._context if self._fed and not (self._lent or self._keeps_decoder) else None
+
+    def _go_on_with(self, decoder: VideoCodecContext | None) -> None:
+        """Empty the decoder, and take this one if there is one."""
+        self._restart()
+        if decoder is not None:
+            self._context, self._fed = decoder, True
+
     def _run(self, coded: Coded | None) -> list[VideoFrame]:
         """Decode a packet (None: what the decoder still holds), and count what it cost."""
         if self._context is None:

@@ -26,7 +26,7 @@ from ingest.sources.decoding import Decoding, Shown
 from ingest.sources.lookback import GAP_MAX_S
 from ingest.sources.packets import LOOKED_BACK, Codec, Coded, Tape
 from ingest.sources.picture import DecodedPicture, quarter_turns_of
-from ingest.sources.scouting import Scout, Scouting
+from ingest.sources.scouting import Patience, Scout, Scouting
 from ingest.sources.turns import Turn
 from ingest.types import Frame
 
@@ -121,9 +121,8 @@ class FileSource(SourceBase):
         watch = ChangeWatch(settings.watched)
         gap_s = min(GAP_MAX_S, settings.dwell_min_s)
         if self._scout is not None and settings.decode == "lookback":
-            self._decoding = Scouting(
-                self._scout, self._codec, self._rate, self.status, watch, gap_max_s=gap_s
-            )
+            patience = Patience(gap_s, settings.dwell_min_s)
+            self._decoding = Scouting(self._scout, self._codec, self._rate, self.status, watch, patience)
         else:
             self._decoding = Decoding(self._codec, self._rate, self.status, watch, gap_max_s=gap_s)
         if self._codec.device is None:

@@ -21,7 +21,7 @@ from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
 GAP_MAX_S = 3.0
-"""Longest distance of two key frames that is waited for; the rules take a pause over 4 s for a loss."""
+"""Longest distance of two key frames that is waited for; the rules take a pause over 4.5 s for a loss."""
 KEPT_BYTES_MAX = 6 << 20
 KEPT_MAX = 400
 
@@ -101,6 +101,11 @@ class LookBack(Generic[T]):
     def kept_bytes(self) -> int:
         """How much is kept now."""
         return self._bytes
+
+    @property
+    def roomy(self) -> bool:
+        """Whether as much again may be kept."""
+        return 2 * self._bytes <= self._bytes_max and 2 * len(self._kept) <= self._count_max
 
     def take(self, item: T) -> Do:
         """Say what to do with the next coded picture."""

@@ -27,7 +27,7 @@ from ingest.sources.decoding import Decoding, Shown
 from ingest.sources.inbox import Inbox
 from ingest.sources.lookback import GAP_MAX_S
 from ingest.sources.packets import LOOKED_BACK, Codec, Coded, Tape
-from ingest.sources.scouting import Scout, Scouting
+from ingest.sources.scouting import Patience, Scout, Scouting
 from ingest.types import Frame
 
 log = logging.getLogger(__name__)
@@ -129,7 +129,8 @@ class RtspSource(SourceBase):
         gap_s = min(GAP_MAX_S, self._settings.dwell_min_s) if codec.name in LOOKED_BACK else 0.0
         rate, status, watch = self._rate, self.status, self._watch
         if self._scout is not None and watch is not None and self._settings.decode == "lookback":
-            self._decoding = Scouting(self._scout, codec, rate, status, watch, gap_max_s=gap_s, prompt=True)
+            patience = Patience(gap_s, self._settings.dwell_min_s, prompt=True)
+            self._decoding = Scouting(self._scout, codec, rate, status, watch, patience)
         else:
             self._decoding = Decoding(codec, rate, status, watch, gap_max_s=gap_s)
         self._thin = False

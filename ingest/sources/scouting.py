@@ -8,7 +8,8 @@ the end, and no more of them are looked at than it takes to know when (`ingest.s
 has just come a few pictures more tell whether it moves on (`ingest.sources.motion`), and where pixels leave a
 doubt the detector does: what moves on does not stand, and needs no looking back. Where nothing has changed
 since two looks said the same, at key frames or between them, key frames carry on what the last one said, for
-`CARRY_S` at most.
+`CARRY_S` at most, and every other one is not even decoded, unless the next one is found to differ: then it is
+taken as if it had come late.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from detector.types import Detections
-from ingest.gate import PIXELS_MIN, ChangeWatch, Rate, Thumbnail, shrunk
+from ingest.gate import PIXELS_MIN, ROUNDING_S, ChangeWatch, Rate, Thumbnail, shrunk
 from ingest.sources import SourceStatus
 from ingest.sources.decoding import EARLY_S, Decoding, Shown
 from ingest.sources.lookback import Do, Mode
@@ -48,6 +50,10 @@ QUEUE_S = 60.0
 """What comes to a place that another left within so long is followed there: it must be seen to be another."""
 CARRY_S = 10.0
 """Key frames in which nothing has changed are looked at once in so long."""
+PAUSE_MAX_S = 4.2
+"""Longest pause that comes of a key frame left out; from `ingest.rules.book.BLIND_S` on, nobody looked."""
+DWELL_LEFT_S = 0.5
+"""So much must be left of the shortest dwell after such a pause, to see that what has come stands."""
 
 
 class Scout(Protocol):
@@ -63,6 +69,41 @@ class Scout(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """For how long what happens may go unnoticed.
+
+    Args:
+        gap_max_s: see `Decoding`.
+        dwell_min_s: shortest time after which something that stands must be known: key frames of a quiet
+            street are left out only if those that are decoded are less far apart.
+        prompt: somebody waits for what is found: where a dwell is reached between two key frames, it is
+            decoded as far as to there at once.
+    """
+
+    gap_max_s: float
+    dwell_min_s: float = math.inf
+    prompt: bool = False
+
+    @property
+    def pause_max_s(self) -> float:
+        """How far two key frames may be apart if those between them are left out."""
+        return min(PAUSE_MAX_S, self.dwell_min_s - DWELL_LEFT_S)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A decoder that is ready to go on behind a key frame.
+
+    Args:
+        key: the first it has had. count: how many it has had, of which none but the key frame was due.
+    """
+
+    key: Coded
+    count: int
+    decoder: VideoCodecContext
+
+
+@dataclass(frozen=True, slots=True)
 class _Waiting:
     """A key frame in which something is new, until it is known whether that stands."""
 
@@ -71,6 +112,7 @@ class _Waiting:
     signs: Signs
     held: tuple[Coded, ...]
     before: Looked | None
+    begun: _Begun | None = None
 
 
 class Scouting(Decoding):
@@ -78,9 +120,8 @@ class Scouting(Decoding):
 
     Args:
         scout: looks at key frames.
-        codec, rate, status, watch, gap_max_s: see `Decoding`.
-        prompt: somebody waits for what is found: where a dwell is reached between two key frames, it is
-            decoded as far as to there at once.
+        codec, rate, status, watch: see `Decoding`.
+        patience: how long may be waited.
     """
 
     def __init__(
@@ -90,12 +131,12 @@ class Scouting(Decoding):
         rate: Rate,
         status: SourceStatus,
         watch: ChangeWatch,
-        *,
-        gap_max_s: float,
-        prompt: bool = False,
+        patience: Patience,
     ) -> None:
-        super().__init__(codec, rate, status, watch, gap_max_s=gap_max_s)
-        self._scout, self._prompt = scout, prompt
+        super().__init__(codec, rate, status, watch, gap_max_s=patience.gap_max_s)
+        self._scout, self._prompt, self._pause_max_s = scout, patience.prompt, patience.pause_max_s
+        self._skipped: Coded | None = None
+        self._begun: _Begun | None = None
         self._before: Looked | None = None
         self._awaited: _Waiting | None = None
         self._vacated: tuple[XYXY, ...] = ()
@@ -126,17 +167,22 @@ class Scouting(Decoding):
         """Give what is still to be given at the end of a stream."""
         if self._awaited is not None:
             yield from self._resolve(self._awaited, ())
+        skipped, self._skipped = self._skipped, None
+        if skipped is not None and self.look.mode is Mode.LOOK:
+            held = tuple(self.look.kept)
+            self.look.unchanged()
+            yield from self._taken_late(skipped, held)
         yield from super().finish()
 
     def pass_over(self) -> None:
         """Go on with the next key frame."""
         super().pass_over()
-        self._before = self._awaited = self._agreed = None
+        self._before = self._awaited = self._agreed = self._skipped = self._begun = None
 
     def thin(self) -> None:
         """Decode key frames only until `pass_over`."""
         super().thin()
-        self._before = self._awaited = self._agreed = None
+        self._before = self._awaited = self._agreed = self._skipped = self._begun = None
 
     @property
     def _due_now(self) -> bool:
@@ -148,8 +194,9 @@ class Scouting(Decoding):
         """Decode from the last key frame to the newest picture, and look at that."""
         if self._before is None or not kept[-1].fresh:
             return
-        self._restart()
-        shown = self._moment_later(kept[0], kept[1:])
+        begun = self._begun_with(kept)
+        self._go_on_with(None if begun is None else begun.decoder)
+        shown = self._moment_later(kept[0], kept[1 if begun is None else begun.count :])
         if shown is None or shown.coded.seconds < self.due_s:
             return
         shown, now = self._looked(shown, shrunk(shown.picture.luma()))
@@ -162,9 +209,14 @@ class Scouting(Decoding):
 
     def _take_key(self, key: Coded) -> Iterator[Shown]:
         if self.look.take(key) is Do.PROBE:
-            yield from self._scouted(key, held=tuple(self.look.kept))
+            if self._may_skip(key):
+                self._skipped = key
+                return
+            held = tuple(self.look.kept)
+            self.look.unchanged()
+            yield from self._scouted(key, held)
             return
-        self._before = None
+        self._before = self._skipped = self._begun = None
         if not self.look.rest():
             yield from self._follow(key)
             return
@@ -172,21 +224,53 @@ class Scouting(Decoding):
         if not self._closed:
             yield from self._decode(pending)
         yield from self._judge_all(self._run(None))
+        self.look.unchanged()
         yield from self._scouted(key, held=())
 
+    def _may_skip(self, key: Coded) -> bool:
+        """Say whether a key frame may be left undecoded until it is seen whether the next one differs."""
+        before, agreed = self._before, self._agreed
+        if self._skipped is not None or agreed is None or before is None or before.moving:
+            return False
+        if self.unsettled or self.hurry or not key.fresh or not self.look.roomy:
+            return False
+        if key.seconds - agreed[0] >= self._carried_for_s or not 0 < 2 * self._gap_s <= self._pause_max_s:
+            return False
+        # who waits is told of a dwell from the key frame before it on; else the one after it will do
+        return self.due_s >= key.seconds + (self._gap_s + EARLY_S if self._prompt else EARLY_S)
+
     def _scouted(self, key: Coded, held: tuple[Coded, ...]) -> Iterator[Shown]:
-        """Look at a key frame; `held` is what came since the one before, that one first, this one last."""
+        """Look at a key frame; `held` goes from the last one looked at to this one."""
+        skipped, self._skipped = self._skipped, None
+        shown = self._decoded(key)
+        if skipped is not None and not (shown and self._is_still(shown)):
+            own = self._decoder()
+            yield from self._taken_late(skipped, held[:-1])
+            held = held[held.index(skipped) :]
+            self._go_on_with(own)
+        yield from self._judge_key(key, shown, held)
+
+    def _taken_late(self, key: Coded, held: Sequence[Coded]) -> Iterator[Shown]:
+        """Look at a key frame that was left out; `held` goes on to the last picture before the next one."""
+        place = held.index(key)
+        yield from self._judge_key(key, self._decoded(key), tuple(held[: place + 1]))
+        if self._awaited is not None:
+            yield from self._resolve(self._awaited, held[place + 1 :])
+
+    def _decoded(self, key: Coded) -> Shown | None:
         picture = self._alone(key, open_end=True)
-        self.look.unchanged()
-        if picture is None or not key.fresh or not self._rate.awaits(key.seconds):
+        return None if picture is None else Shown(key, self._turned(picture))
+
+    def _judge_key(self, key: Coded, shown: Shown | None, held: tuple[Coded, ...]) -> Iterator[Shown]:
+        begun, self._begun = self._begun_with(held), self._ready(key, 1)
+        if shown is None or not key.fresh or not self._rate.awaits(key.seconds):
             self._empty()
             self._status.dropped["stale"] += not key.fresh
-            self._before = self._before if picture is not None else None
+            self._before = self._before if shown is not None else None
             return
-        shown = Shown(key, self._turned(picture))
         thumbnail, changed = self._compare(shown.picture)
         moved = self._before is None or bool(self._before.moving)  # it may have stopped since
-        if not (changed or moved or self._forced(key, max(EARLY_S, self._gap_s / 2))):
+        if not (changed or moved or self._key_forced(key)):
             self._count_passed("still", key, given=False)
             self._empty()
             return
@@ -200,14 +284,34 @@ class Scouting(Decoding):
         shown, now = self._looked(shown, thumbnail)
         self._same.take(thumbnail)
         signs = Signs(came=now.sure) if before is None else signs_between(before, now)
-        waiting = _Waiting(shown, now, signs, held, before)
+        waiting = _Waiting(shown, now, signs, held, before, begun)
         if signs.came or signs.left:
             shown.picture.settle()  # it waits for what is still to be looked at
         if signs.came and not self.hurry:
-            self._awaited = waiting
+            self._awaited, self._begun = waiting, None
             return
         self._empty()
         yield from self._conclude(waiting, moving=signs.came)
+
+    def _ready(self, key: Coded, count: int) -> _Begun | None:
+        decoder = self._decoder()
+        return None if decoder is None else _Begun(key, count, decoder)
+
+    def _begun_with(self, held: Sequence[Coded]) -> _Begun | None:
+        """Take the decoder that is ready behind the first of `held`; it is not ready for another."""
+        begun, self._begun = self._begun, None
+        return begun if begun is not None and held and held[0] is begun.key else None
+
+    def _is_still(self, shown: Shown) -> bool:
+        """Say whether nothing has changed since the last look; so it had not in a key frame between."""
+        thumbnail, changed = self._compare(shown.picture)
+        before = self._before
+        if changed or before is None or before.moving or before.wh != shown.picture.wh:
+            return False
+        return not self._same.differs(thumbnail)
+
+    def _key_forced(self, key: Coded) -> bool:
+        return self._forced(key, max(EARLY_S, self._gap_s / 2))
 
     def _resolve(self, waiting: _Waiting, more: Sequence[Coded]) -> Iterator[Shown]:
         """See whether what came stands, and go on with the key frame in which it came."""
@@ -259,7 +363,7 @@ class Scouting(Decoding):
         if self._agreed is None or self.unsettled or now_s >= self.due_s or self._same.differs(thumbnail):
             return None
         last_s, seen = self._agreed
-        if not 0 < now_s - last_s < CARRY_S - max(EARLY_S, self._gap_s / 2):
+        if not 0 < now_s - last_s < self._carried_for_s:
             return None
         return replace(shown, seen=seen, carried=True)
 
@@ -273,6 +377,11 @@ class Scouting(Decoding):
             self._vacated = ()  # told with the next picture that is given
             yield from self._give(shown, None if shown.carried else looked.thumbnail)
 
+    @property
+    def _carried_for_s(self) -> float:
+        """For how long a key frame may be given with the boxes of another; of two it is the nearer one."""
+        return CARRY_S - max(EARLY_S, self._gap_s / 2)
+
     def _moment_later(self, key: Coded, since: Sequence[Coded], moment: Moment | None = None) -> Shown | None:
         """Give the last picture of those since a key frame; None: there is none yet.
 
@@ -282,14 +391,18 @@ class Scouting(Decoding):
             self._inside[key.pts] = key
             self._run(key)
         last: Shown | None = None
+        fed, came, next_s = 1, 1, self._rate.next_s(key.seconds) - ROUNDING_S
         for coded in since:
             self._inside[coded.pts] = coded
+            fed += 1
             for picture in self._run(coded):
                 own = self._inside.pop(picture.pts, None) if picture.pts is not None else None
                 if own is not None and own.seconds > key.seconds:
-                    last = Shown(own, self._turned(picture))
+                    last, came = Shown(own, self._turned(picture)), came + 1
             if moment and last and moment.over(last.picture.luma(), last.coded.seconds - key.seconds):
                 break
+        if moment and last is not None and came == fed and last.coded.seconds < next_s:
+            self._begun = self._ready(key, fed)
         self._restart()
         if last is not None:
             last.picture.settle()
@@ -365,10 +478,12 @@ class Scouting(Decoding):
         if waiting.before is not None:
             last.take(waiting.before.thumbnail)
         goal.take(waiting.now.thumbnail)
-        self._restart()
         self._not_before_s = max(self._not_before_s, math.nextafter(waiting.held[0].seconds, -math.inf))
+        begun = waiting.begun
+        self._go_on_with(None if begun is None else begun.decoder)
+        items = waiting.held[0 if begun is None else begun.count : -1]
         moved = False
-        for coded, picture in self._due_of(waiting.held[:-1], waiting.shown.coded.seconds):
+        for coded, picture in self._due_of(items, waiting.shown.coded.seconds):
             shown = Shown(coded, self._turned(picture))
             thumbnail = shrunk(shown.picture.luma())
             if not (moved or last.differs(thumbnail)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -53,10 +53,10 @@ class Run:
     frames: list[Frame]
     looked: list[int] = field(default_factory=list)
 
-    def pieces(self, started_s: float = CAME_S) -> dict[tuple[str, bool], Piece]:
+    def event(self, started_s: float = CAME_S) -> Event:
         last = self.frames[-1]
         start = self.frames[0].at + timedelta(seconds=started_s)
-        event = Event(
+        return Event(
             event_id="e",
             kind=EventKind.ILLEGAL_PARKING,
             variant="",
@@ -70,6 +70,9 @@ class Run:
             xyxy=CAR,
             frame_index=last.index,
         )
+
+    def pieces(self, started_s: float = CAME_S) -> dict[tuple[str, bool], Piece]:
+        event = self.event(started_s)
         return {(piece.role, piece.sealed): piece for piece in self.recorder.capture(event)}
 
 
@@ -202,6 +205,16 @@ def test_whom_to_hide_is_asked_anew_where_boxes_were_carried(street: Path) -> No
         shown = pictures(pieces[role, False]) if role == "clip" else [(0.0, picture(pieces[role, False]))]
         assert all(stripes(image) < 15 for _, image in shown)
     assert 3 <= (pieces["before", False].at - run.frames[0].at).total_seconds() < CAME_S
+
+
+def test_a_picture_from_before_may_be_chosen_when_only_pictures_that_were_passed_by_are_left(
+    street: Path,
+) -> None:
+    run = fed(street, [0.0, 11.0], passed_s=range(1, 11))
+    run.recorder._dense.clear()  # what was looked at is longer ago than the clip
+    event = replace(run.event(), phase=EventPhase.PRE_ALARM)
+    run.recorder.prepare(event)
+    assert run.recorder._pinned["e"].at < event.started_at
 
 
 def test_what_cannot_be_had_again_must_be_looked_at(tmp_path: Path) -> None:

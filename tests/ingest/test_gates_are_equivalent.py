@@ -12,11 +12,11 @@ from ingest.config import load_site
 from ingest.evidence import EvidenceWriter
 from ingest.gate import FORCE_S, open_gate
 from ingest.pipeline import Pipeline, assemble
-from ingest.recorder import EvidenceRecorder
+from ingest.recorder import Capture, EvidenceRecorder
 from ingest.report import CaseReport, EventEnd
 from ingest.sources import SourceStatus, open_source
 from ingest.sources.choice import settings_of
-from ingest.types import Frame
+from ingest.types import Event, EventPhase, Frame
 from tests.ingest import streets
 
 SECONDS = 40.0
@@ -33,7 +33,7 @@ model = "scripted@0"
 [[camera.zone]]
 id = "kerb"
 kind = "no_parking"
-dwell_s = 4
+dwell_s = 5
 polygon = [[0.2, 0.3], [0.9, 0.3], [0.9, 0.8], [0.2, 0.8]]
 """
 CARS = (
@@ -61,10 +61,10 @@ class Kept:
         self.ends.append(end)
 
 
-def watch(clip: Path, gate: str, folder: Path) -> tuple[Kept, SourceStatus, int]:
+def watch(clip: Path, gate: str, folder: Path, site_toml: str = SITE) -> tuple[Kept, SourceStatus, int]:
     folder.mkdir(exist_ok=True)
     site_file = folder / "site.toml"
-    site_file.write_text(SITE, encoding="utf-8")
+    site_file.write_text(site_toml, encoding="utf-8")
     site = load_site(site_file)
     camera = site.cameras[0].model_copy(update={"source": str(clip)})
     kept, backend = Kept(), streets.ColourBackend()
@@ -171,3 +171,32 @@ def test_what_happens_in_a_frame_that_nobody_looked_at_is_looked_at_for_its_evid
     assert set(added.values()) == {1}
     assert frames == len(added.keys() - passed)
     assert [[piece.role for piece in end.evidence] for end in found.ends] == [["after"]]
+
+
+def test_a_pre_alarm_in_a_frame_that_nobody_looked_at_needs_no_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What shows the time before is chosen then, and nobody is shown anything yet."""
+    stays = streets.Thing("car", (50, 26), streets.visit(120, 100, 9.3, 99.0))
+    clip = streets.render(tmp_path / "a.mp4", [stays], 40.0, **CODINGS["h264"])
+    looked: set[int] = set()
+    events: list[tuple[EventPhase, int]] = []
+    add, prepare = EvidenceRecorder.add, EvidenceRecorder.prepare
+
+    def adding(self: EvidenceRecorder, frame: Frame, seen: Detections) -> None:
+        looked.add(frame.index)
+        add(self, frame, seen)
+
+    def preparing(self: EvidenceRecorder, event: Event, main: Frame | None = None) -> Capture:
+        events.append((event.phase, event.frame_index))
+        return prepare(self, event, main)
+
+    monkeypatch.setattr(EvidenceRecorder, "add", adding)
+    monkeypatch.setattr(EvidenceRecorder, "prepare", preparing)
+    site = SITE.replace("dwell_s = 5", "dwell_s = 20")
+    found, _, _ = watch(clip, "lookback", tmp_path / "lookback", site)
+    (first, pre_alarm), (second, confirmed) = events
+    assert (first, second) == (EventPhase.PRE_ALARM, EventPhase.CONFIRMED)
+    assert pre_alarm not in looked
+    assert confirmed in looked
+    assert {piece.role for piece in found.reports[0].evidence} >= {"before", "clip"}

@@ -6,12 +6,13 @@ No video here: coded pictures are numbers, and the decoder paints them, if it wa
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, cast
 
+import av.error
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
@@ -24,15 +25,17 @@ from ingest.rules.parking import IllegalParking
 from ingest.site import Camera, Site
 from ingest.sources import SourceStatus
 from ingest.sources.decoding import Shown
+from ingest.sources.lookback import KEPT_BYTES_MAX
 from ingest.sources.packets import Coded
 from ingest.sources.picture import DecodedPicture
-from ingest.sources.scouting import Scouting
+from ingest.sources.scouting import Patience, Scouting
 from ingest.sources.signs import Thing, things_of
 from ingest.tracker import Tracker
 from ingest.types import XYXY, Event, EventPhase, Scene
 
 WH = (320, 180)
 FPS = 25
+SPOTS = np.kron(np.random.default_rng(1).integers(0, 255, (9, 17)), np.ones((3, 3))).astype(np.uint8)
 STARTS = datetime(2026, 11, 20, tzinfo=UTC)
 DWELL_S = 4.0
 NAMES = ("car",)
@@ -78,23 +81,16 @@ class Street:
 
     cars: Sequence[Car]
     keys: frozenset[int]
-    before: int = -2
     names: tuple[str, ...] = NAMES
     device: None = None
     on_device: bool = False
     looked: list[int] = field(default_factory=list)
+    decoded: list[int] = field(default_factory=list)
+    spotted: bool = False
 
-    def open(self, *, fast: bool = False) -> Street:
+    def open(self, *, fast: bool = False) -> Opened:
         assert not fast
-        self.before = -2
-        return self
-
-    def decode(self, packet: int | None) -> list[VideoFrame]:
-        if packet is None:
-            return []
-        assert packet in self.keys or packet == self.before + 1, "decoded without what it needs"
-        self.before = packet
-        return [self.paint(packet)]
+        return Opened(self)
 
     def paint(self, number: int) -> VideoFrame:
         plane = np.full((WH[1], WH[0]), 90, np.uint8)
@@ -102,6 +98,9 @@ class Street:
             if box := car.box(number / FPS):
                 left, top, right, bottom = (max(0, round(side)) for side in box)
                 plane[top:bottom, left:right] = car.grey
+                if self.spotted:
+                    at = round(box[0])
+                    plane[top:bottom, left:right] = SPOTS[: bottom - top, left - at : right - at]
         picture = VideoFrame.from_ndarray(plane, format="gray")
         picture.pts = number
         return picture
@@ -122,15 +121,33 @@ class Street:
         return things_of(seen, {"car": 0.3})
 
 
+@dataclass
+class Opened:
+    """A decoder of the street."""
+
+    street: Street
+    before: int = -2
+
+    def decode(self, packet: int | None) -> list[VideoFrame]:
+        if packet is None:
+            return []
+        assert packet in self.street.keys or packet == self.before + 1, "decoded without what it needs"
+        self.before = packet
+        self.street.decoded.append(packet)
+        return [self.street.paint(packet)]
+
+
 def coded(number: int, keys: frozenset[int]) -> Coded:
     packet: Any = number
     return Coded(packet, number, number / FPS, number in keys, 1000, number)
 
 
-def scouting(street: Street, *, prompt: bool = False) -> tuple[Scouting, SourceStatus]:
+def scouting(
+    street: Street, *, prompt: bool = False, dwell_s: float = DWELL_S
+) -> tuple[Scouting, SourceStatus]:
     status, fake = SourceStatus(), cast("Any", street)
     watch = ChangeWatch()
-    return Scouting(fake, fake, Rate(5.0), status, watch, gap_max_s=3.0, prompt=prompt), status
+    return Scouting(fake, fake, Rate(5.0), status, watch, Patience(3.0, dwell_s, prompt)), status
 
 
 def shown(street: Street, frames: int, decoding: Scouting) -> Iterator[Shown]:
@@ -303,7 +320,7 @@ def test_no_key_frame_is_carried_while_something_is_unsettled_or_due() -> None:
     keys = frozenset(range(0, 500, 50))
     for unsettled, due_s in ((True, math.inf), (False, 0.0)):
         street = Street([Car(1, 150, -9.0, 99, 120, 20)], keys)
-        decoding, _ = scouting(street)
+        decoding, _ = scouting(street, dwell_s=5.0)
         decoding.unsettled, decoding.due_s = unsettled, due_s
         assert not any(one.carried for one in shown(street, 500, decoding) if one.coded.number in keys)
         assert set(street.looked) >= keys
@@ -332,21 +349,26 @@ def test_boxes_are_not_carried_into_a_picture_of_another_size_nor_are_pictures_k
     assert not any(isinstance(kept, Shown) for kept in vars(decoding).values())
 
 
-def test_a_change_however_small_is_looked_at() -> None:
-    street = Street([Car(1, 150, -9.0, 99, 120, 20)], frozenset(range(0, 800, 50)))
-    decoding, _ = scouting(street)
+def with_litter(street: Street, from_number: int) -> Callable[[int], VideoFrame]:
+    """Paint as the street does, with a few bright pixels from some picture on."""
     paint = street.paint
 
-    def with_litter(number: int) -> VideoFrame:
+    def painted(number: int) -> VideoFrame:
         picture = paint(number)
-        if number >= 230:
+        if number >= from_number:
             plane = picture.to_ndarray()
             plane[90:93, 200:203] = 255
             picture = VideoFrame.from_ndarray(plane, format="gray")
             picture.pts = number
         return picture
 
-    street.paint = with_litter  # type: ignore[method-assign]
+    return painted
+
+
+def test_a_change_however_small_is_looked_at() -> None:
+    street = Street([Car(1, 150, -9.0, 99, 120, 20)], frozenset(range(0, 800, 50)))
+    decoding, _ = scouting(street)
+    street.paint = with_litter(street, 230)  # type: ignore[method-assign]
     frames = list(shown(street, 800, decoding))
     by_number = {one.coded.number: one for one in frames}
     assert by_number[200].carried
@@ -437,6 +459,168 @@ def test_key_frames_close_together(gap: int) -> None:
         judge.show(one, street)
     assert len(judge.confirmed) == 1
     assert abs((judge.confirmed[0].started_at - STARTS).total_seconds() - 3.0) <= 0.5
+
+
+QUIET = Car(1, 150, -9.0, 99, 120, 20)
+EVERY_2_S = frozenset(range(0, 1000, 50))
+
+
+@pytest.mark.parametrize(("dwell_s", "fewer"), [(5.0, True), (4.0, False)])
+def test_every_other_key_frame_of_a_quiet_street_is_left_undecoded_if_the_dwell_allows(
+    dwell_s: float, *, fewer: bool
+) -> None:
+    street = Street([QUIET], EVERY_2_S)
+    decoding, status = scouting(street, dwell_s=dwell_s)
+    frames = list(shown(street, 1000, decoding))
+    keys = [number for number in street.decoded if number in street.keys]
+    assert keys == sorted(set(keys))
+    assert (max(b - a for a, b in pairwise(keys)) == 100) is fewer  # 4 s: the rules take 4.5 s for a loss
+    left_out = street.keys - set(keys)
+    assert left_out == ({100, 200, 350, 450, 600, 700, 850} if fewer else set())  # 300, 550, 800: looked at
+    assert all(one.seen is not None and len(one.seen) == 1 for one in frames)
+    # each is looked at again in 10 s, as where none is left out
+    looked = [number for number in street.looked if number >= 50]
+    assert max(b - a for a, b in pairwise([*looked, 999])) <= 10 * FPS
+    given = sum(not one.carried for one in frames)
+    assert given + status.dropped["still"] == pytest.approx(1000 / 5, abs=11)
+
+
+def quiet_until(arrive: float, frames: int, *, prompt: bool = False) -> tuple[Street, list[Shown]]:
+    """Something comes to where another stands for ever, and stays."""
+    street = Street([QUIET, Car(2, 100, arrive, 99, 120, 190)], EVERY_2_S)
+    decoding, _ = scouting(street, prompt=prompt, dwell_s=5.0)
+    return street, list(shown(street, frames, decoding))
+
+
+def test_what_comes_before_a_key_frame_that_was_left_out_is_found_in_it() -> None:
+    street, frames = quiet_until(7.4, 300)  # 200 is left out until 250 is seen to differ
+    assert street.decoded.index(250) < street.decoded.index(200)
+    numbers = [one.coded.number for one in frames]
+    assert numbers == sorted(set(numbers))
+    assert {200, 250} <= set(numbers)
+    assert any(180 <= number <= 190 for number in numbers)  # where it came to stand: 7.4 s is picture 185
+    assert not [number for number in street.decoded if 210 < number < 250]
+    assert {street.decoded.count(key) for key in (100, 150, 200, 250)} == {0, 1}
+
+
+def test_what_comes_after_a_key_frame_that_was_left_out_is_sought_from_there() -> None:
+    street, frames = quiet_until(9.6, 300)
+    assert street.decoded.index(250) < street.decoded.index(200)
+    given = {one.coded.number: one for one in frames}
+    assert given[200].carried  # the same as in 150
+    assert any(235 <= number <= 245 for number in given)
+    assert not [number for number in street.decoded if 150 < number < 200]
+    assert {street.decoded.count(key) for key in (150, 200, 250)} == {1}
+
+
+def test_a_key_frame_that_was_left_out_is_looked_at_where_the_next_cannot_be_decoded() -> None:
+    street = Street([QUIET, Car(2, 100, 7.4, 99, 120, 190)], EVERY_2_S)
+    decoding, _ = scouting(street, dwell_s=5.0)
+    paint = street.paint
+
+    def spoilt(number: int) -> VideoFrame:
+        if number == 250:
+            raise av.error.InvalidDataError(1, "spoilt")
+        return paint(number)
+
+    street.paint = spoilt  # type: ignore[method-assign]
+    given = {one.coded.number: one for one in shown(street, 300, decoding)}
+    assert given[200].seen is not None
+    assert len(given[200].seen) == 2
+    assert 250 not in given
+
+
+def test_a_key_frame_that_was_left_out_is_looked_at_when_the_stream_ends() -> None:
+    _, frames = quiet_until(7.4, 240)
+    assert frames[-1].coded.number >= 200
+    assert frames[-1].seen is not None
+    assert len(frames[-1].seen) == 2
+    assert any(180 <= one.coded.number <= 190 for one in frames)
+
+
+@pytest.mark.parametrize("prompt", [False, True])
+def test_no_key_frame_is_left_out_if_a_dwell_may_be_reached_before_the_next(*, prompt: bool) -> None:
+    left_out = set()
+    for due in range(80, 420, 10):
+        street = Street([QUIET], EVERY_2_S)
+        decoding, _ = scouting(street, prompt=prompt, dwell_s=5.0)
+        decoding.due_s = due / FPS
+        given = [one.coded.number for one in shown(street, 600, decoding)]
+        before = max(key for key in street.keys if key < due)
+        told = min(number for number in given if number >= due)
+        assert told <= due + 4 if prompt else told <= before + 100
+        left_out |= {key for key in street.keys if key == before and key not in street.decoded}
+    assert bool(left_out) is not prompt
+
+
+@pytest.mark.parametrize("reason", ["late", "overload"])
+def test_a_key_frame_that_was_left_out_is_forgotten_with_what_is_passed_over(reason: str) -> None:
+    street = Street([QUIET], EVERY_2_S)
+    decoding, status = scouting(street, dwell_s=5.0)
+    given = sum(looked_at(decoding, number, street) for number in range(220))
+    assert 200 not in street.decoded
+    assert given + sum(status.dropped.values()) == 1 + 150 / 5
+    if reason == "late":
+        decoding.hurry = "late"
+        decoding.pass_over()
+        decoding.hurry = ""
+    else:
+        decoding.thin()
+    assert status.dropped[reason] == round((219 - 150) / 5)
+    for number in range(250, 401):
+        list(decoding.take(coded(number, street.keys)))
+    assert 200 not in street.decoded
+
+
+def test_no_key_frame_is_left_out_of_more_than_may_be_kept() -> None:
+    street = Street([QUIET], EVERY_2_S)
+    decoding, _ = scouting(street, dwell_s=5.0)
+    large = KEPT_BYTES_MAX // 90
+    for number in range(600):
+        list(decoding.take(replace(coded(number, street.keys), size=large)))
+    assert [number for number in street.decoded if number in street.keys] == list(range(0, 600, 50))
+
+
+@pytest.mark.parametrize("came", [False, True])
+def test_looking_back_goes_on_with_the_decoder_of_the_key_frame(*, came: bool) -> None:
+    """Of one in which nothing was new, and of one in which pixels told at once that what came moves on."""
+    car = Car(2, 200, 8.9, 99, 120, 190) if came else Car(2, 100, 9.6, 99, 120, 190)
+    street = Street([QUIET, car], EVERY_2_S, spotted=True)
+    decoding, _ = scouting(street, dwell_s=4.0)  # none is left out
+    numbers = [one.coded.number for one in shown(street, 320, decoding)]
+    assert any(200 < number < 250 for number in numbers)
+    assert (200 in street.looked) is came
+    assert [number for number in (200, 201, 202) if street.decoded.count(number) > 1] == []
+
+
+def test_a_moment_in_which_a_picture_was_due_is_not_gone_on_with() -> None:
+    """Looking back would miss that picture."""
+    street = Street([QUIET, Car(2, 200, 8.9, 99, 120, 190)], EVERY_2_S)  # without spots it takes 0.2 s
+    decoding, _ = scouting(street, dwell_s=4.0)
+    list(shown(street, 320, decoding))
+    assert [street.decoded.count(number) for number in (200, 204, 205)] == [2, 2, 2]
+
+
+def test_a_change_however_small_has_the_key_frame_before_it_decoded() -> None:
+    for from_number in (170, 220):
+        street = Street([QUIET], EVERY_2_S)
+        decoding, _ = scouting(street, dwell_s=5.0)
+        street.paint = with_litter(street, from_number)  # type: ignore[method-assign]
+        frames = {one.coded.number: one for one in shown(street, 260, decoding)}
+        assert frames[200].carried is (from_number == 220)
+        assert not frames[250].carried or from_number == 170
+
+
+def test_a_dwell_that_is_reached_between_key_frames_needs_the_key_frame_no_second_time() -> None:
+    street = Street([QUIET], EVERY_2_S)
+    decoding, _ = scouting(street, prompt=True)
+    decoding.due_s, given = 8.8, []
+    for number in range(300):
+        for one in decoding.take(coded(number, street.keys)):
+            given.append(one.coded.number)
+            decoding.due_s = math.inf if one.coded.seconds >= 8.8 else decoding.due_s
+    assert 220 in given
+    assert [number for number in range(200, 221) if street.decoded.count(number) != 1] == []
 
 
 def test_a_stream_whose_key_frames_are_far_apart_is_followed() -> None:
