@@ -4,7 +4,7 @@ python benchmarks/floor.py [--kind typical] [--runs 3] [--gate lookback] [--quic
 
 The pipeline runs once and says which frames the detector saw. To have those, of each group of pictures that
 holds one besides its key frame everything up to the last must be decoded; of each other group the key frame,
-to know that nothing changed. Those pictures are decoded again with nothing else done (one thread, no
+to know that nothing changed, unless the pipeline knew that without it. Those pictures are decoded again with nothing else done (one thread, no
 conversion), and as many canvases go through the network with nothing else done (same precision, one thread).
 The share is the sum of both over the CPU seconds of the whole pipeline (decode, gate, detect, track, rules,
 evidence), and over those of a run that makes no stills and clips, since the floor has none. The floor takes
@@ -50,12 +50,21 @@ class Group:
     first: int
     count: int
 
-    def needed(self, analysed: Collection[int]) -> int:
+    def needed(self, analysed: Collection[int], given: Collection[int]) -> int:
         """Give how many of its pictures must be decoded to have those analysed, or to know it was still.
 
-        >>> Group(50, 50).needed({0, 57, 62}), Group(50, 50).needed(set()), Group(50, 50).needed({50})
+        Args:
+            analysed: those that the detector saw.
+            given: those and the ones in which it was known what it would see.
+
+        >>> group = Group(50, 50)
+        >>> group.needed({0, 57, 62}, {50, 62}), group.needed(set(), {50}), group.needed({50}, {50})
         (13, 1, 1)
+        >>> group.needed({0}, {0, 100})
+        0
         """
+        if not any(n in given or n in analysed for n in range(self.first, self.first + self.count)):
+            return 0
         last = max((n for n in analysed if self.first <= n < self.first + self.count), default=self.first)
         return last - self.first + 1
 
@@ -143,7 +152,7 @@ def measure(args: argparse.Namespace, one: Clip) -> dict[str, Any]:
     said = min(runs, key=lambda run: abs(run["cpu_s"] - median(run["cpu_s"] for run in runs)))
     analysed = set(said["analysed"])
     whole = groups(one.path)
-    wanted = [group.needed(analysed) for group in whole]
+    wanted = [group.needed(analysed, set(said["given"])) for group in whole]
     decoding = [decode_only(one.path, wanted) for _ in range(args.runs)]
     infer = [inference_only(args, one, len(analysed)) for _ in range(args.runs)]
     decode_s, infer_s = median(s for s, _ in decoding), median(s for s, _ in infer)

@@ -67,14 +67,16 @@ class Listening:
 
 
 class Noting(Pipeline):
-    """Notes which frames the detector saw: not those that carry the boxes of another."""
+    """Notes which frames there were, and which the detector saw: not those that carry another's boxes."""
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
         self.looked: set[int] = set()
+        self.given: set[int] = set()
 
     def analyse(self, frame: Frame) -> None:
         """As the pipeline."""
+        self.given.add(frame.index)
         if not frame.carried:
             self.looked.add(frame.index)
         super().analyse(frame)
@@ -155,6 +157,7 @@ def run(args: argparse.Namespace, around: AbstractContextManager[Any] | None = N
             "wall_s": wall,
             "frames": summary.frames,
             "analysed": sorted(pipeline.looked),
+            "given": sorted(pipeline.given),
             "read": source.status.read,
             "decoded": source.status.decoded,
             "dropped": dict(source.status.dropped),
