@@ -4,11 +4,12 @@ python benchmarks/floor.py [--kind typical] [--runs 3] [--gate lookback] [--quic
 
 The pipeline runs once and says which frames the detector saw. To have those, of each group of pictures that
 holds one besides its key frame everything up to the last must be decoded; of each other group the key frame,
-to know that nothing changed, unless the pipeline knew that without it. Those pictures are decoded again with nothing else done (one thread, no
-conversion), and as many canvases go through the network with nothing else done (same precision, one thread).
-The share is the sum of both over the CPU seconds of the whole pipeline (decode, gate, detect, track, rules,
-evidence), and over those of a run that makes no stills and clips, since the floor has none. The floor takes
-the decoder as it comes; a pipeline that switches off the loop filter may decode faster than its floor.
+to know that nothing changed, unless the pipeline knew that without it. Those pictures are decoded again with
+nothing else done (one thread, no conversion), and as many canvases go through the network with nothing else
+done (same precision, one thread). The share is the sum of both over the CPU seconds of the whole pipeline
+(decode, gate, detect, track, rules, evidence), and over those of a run that makes no stills and clips, since
+the floor has none. The floor takes the decoder as it comes; a pipeline that switches off the loop filter may
+decode faster than its floor.
 """
 
 from __future__ import annotations

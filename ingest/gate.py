@@ -20,10 +20,14 @@ How each gate could lose an event:
   somebody began to stand by a tricycle. Of the pictures looked back on only those around the moment in
   question are looked at: who leaves while something else hides the place has left by then, up to 2 s early.
   What comes or goes without changing one thumbnail pixel by 8 grey levels is seen at the next look at an
-  unchanged picture, up to 10 s late. Pictures looked back on are that old when they are analysed; when a
-  dwell is reached, live cameras are looked at there and then. What has just come is taken to move on if its
-  pixels lie elsewhere 0.1 s later, unless the camera was shaken (`ingest.sources.motion`): should that be
-  wrong, it is found new in the next key frame, and its start is late by so much.
+  unchanged picture, up to 10 s late. While nothing changes every other key frame is left undecoded, if
+  those that are decoded are 4.2 s apart at most, and half a second less than the shortest dwell: what comes
+  and goes between *them* and leaves the second like the first is lost, and what stays is known two key
+  frames later at the latest, with its true start. Pictures looked back on are that old when they are
+  analysed; when a dwell is reached, live cameras are looked at there and then. What has just come is taken
+  to move on if its pixels lie elsewhere 0.1 s later, unless the camera was shaken
+  (`ingest.sources.motion`): should that be wrong, it is found new in the next key frame, and its start is
+  late by so much.
 """
 
 from __future__ import annotations
@@ -98,6 +102,8 @@ class Rate:
 
     def due(self, seconds: float) -> bool:
         """Say whether the frame at `seconds` (any origin, increasing) is the first of its slot."""
+        if self._origin_s is None:
+            self._origin_s = seconds
         slot = self._slot_of(seconds)
         if slot <= self._slot:
             return False
@@ -106,21 +112,20 @@ class Rate:
 
     def awaits(self, seconds: float) -> bool:
         """Say what `due` would, without taking the slot."""
-        return self._origin_s is None or self._slot_of(seconds) > self._slot
+        return self._slot_of(seconds) > self._slot
 
     def next_s(self, seconds: float) -> float:
         """Give when the slot after that of `seconds` begins, in the same scale."""
-        slot = self._slot_of(seconds)
-        return (self._origin_s or 0.0) + (slot + 1) * self._interval_s
+        origin_s = seconds if self._origin_s is None else self._origin_s
+        return origin_s + (self._slot_of(seconds) + 1) * self._interval_s
 
     def slots(self, since_s: float, until_s: float) -> int:
         """Give how many frames are due in a stretch of time, at least 0."""
         return max(0, round((until_s - since_s) / self._interval_s))
 
     def _slot_of(self, seconds: float) -> int:
-        if self._origin_s is None:
-            self._origin_s = seconds
-        return math.floor((seconds - self._origin_s + ROUNDING_S) / self._interval_s)
+        origin_s = seconds if self._origin_s is None else self._origin_s  # the first that is due begins it
+        return math.floor((seconds - origin_s + ROUNDING_S) / self._interval_s)
 
 
 def _interval_s(fps: float) -> float:

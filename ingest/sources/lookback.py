@@ -136,6 +136,11 @@ class LookBack(Generic[T]):
         """Answer a PROBE: nothing has changed."""
         self._restart(self._kept[-1])
 
+    def drop_before(self, key: T) -> None:
+        """Keep nothing of what came before a key frame."""
+        self._kept = self._kept[self._kept.index(key) :]
+        self._bytes = sum(item.size for item in self._kept)
+
     def replay(self) -> list[T]:
         """Give what has been kept since the last key frame, that one included; from here on FOLLOW."""
         self.mode = Mode.FOLLOW

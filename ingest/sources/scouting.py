@@ -154,9 +154,10 @@ class Scouting(Decoding):
         """Take the next coded picture; give what is worth the detector now, with what was seen in it."""
         awaited = self._awaited
         if awaited is not None and (coded.key or coded.seconds >= awaited.shown.coded.seconds + CHECK_S):
-            yield from self._resolve(awaited, () if coded.key else (coded,))
+            yield from self._resolve(awaited, [*self.look.kept[1:], *(() if coded.key else (coded,))])
         if not coded.key or self.look.mode is Mode.THIN:
             yield from super().take(coded)
+            yield from self._bounded()
             if self._due_now and coded.seconds >= self.due_s and self._rate.awaits(coded.seconds):
                 yield from self._at_once(tuple(self.look.kept))
             return
@@ -166,12 +167,10 @@ class Scouting(Decoding):
     def finish(self) -> Iterator[Shown]:
         """Give what is still to be given at the end of a stream."""
         if self._awaited is not None:
-            yield from self._resolve(self._awaited, ())
+            yield from self._resolve(self._awaited, self.look.kept[1:])
         skipped, self._skipped = self._skipped, None
         if skipped is not None and self.look.mode is Mode.LOOK:
-            held = tuple(self.look.kept)
-            self.look.unchanged()
-            yield from self._taken_late(skipped, held)
+            yield from self._taken_late(skipped, tuple(self.look.kept))
         yield from super().finish()
 
     def pass_over(self) -> None:
@@ -239,16 +238,26 @@ class Scouting(Decoding):
         # who waits is told of a dwell from the key frame before it on; else the one after it will do
         return self.due_s >= key.seconds + (self._gap_s + EARLY_S if self._prompt else EARLY_S)
 
+    def _bounded(self) -> Iterator[Shown]:
+        """Look at the key frame that was left out if the next one does not come in time."""
+        kept, skipped = self.look.kept, self._skipped
+        if skipped is None or self.look.mode is not Mode.LOOK:
+            return
+        if kept[-1].seconds - kept[0].seconds > self._pause_max_s:
+            self._skipped, held = None, tuple(kept)
+            self.look.drop_before(skipped)
+            yield from self._taken_late(skipped, held)
+
     def _scouted(self, key: Coded, held: tuple[Coded, ...]) -> Iterator[Shown]:
         """Look at a key frame; `held` goes from the last one looked at to this one."""
         skipped, self._skipped = self._skipped, None
-        shown = self._decoded(key)
-        if skipped is not None and not (shown and self._is_still(shown)):
+        decoded = self._decoded(key)
+        if skipped is not None and not (decoded and self._is_still(*decoded)):
             own = self._decoder()
             yield from self._taken_late(skipped, held[:-1])
             held = held[held.index(skipped) :]
             self._go_on_with(own)
-        yield from self._judge_key(key, shown, held)
+        yield from self._judge_key(key, decoded, held)
 
     def _taken_late(self, key: Coded, held: Sequence[Coded]) -> Iterator[Shown]:
         """Look at a key frame that was left out; `held` goes on to the last picture before the next one."""
@@ -257,20 +266,29 @@ class Scouting(Decoding):
         if self._awaited is not None:
             yield from self._resolve(self._awaited, held[place + 1 :])
 
-    def _decoded(self, key: Coded) -> Shown | None:
+    def _decoded(self, key: Coded) -> tuple[Shown, Thumbnail] | None:
         picture = self._alone(key, open_end=True)
-        return None if picture is None else Shown(key, self._turned(picture))
+        if picture is None:
+            return None
+        shown = Shown(key, self._turned(picture))
+        with self._status.stages.span("gate"):
+            return shown, shrunk(shown.picture.luma())
 
-    def _judge_key(self, key: Coded, shown: Shown | None, held: tuple[Coded, ...]) -> Iterator[Shown]:
+    def _judge_key(
+        self, key: Coded, decoded: tuple[Shown, Thumbnail] | None, held: tuple[Coded, ...]
+    ) -> Iterator[Shown]:
         begun, self._begun = self._begun_with(held), self._ready(key, 1)
-        if shown is None or not key.fresh or not self._rate.awaits(key.seconds):
+        # without one before it, it is what the next is compared with, due or not
+        wanted = self._before is None or self._rate.awaits(key.seconds)
+        if decoded is None or not key.fresh or not wanted:
             self._empty()
             self._status.dropped["stale"] += not key.fresh
-            self._before = self._before if shown is not None else None
+            self._before = self._before if decoded is not None else None
             return
-        thumbnail, changed = self._compare(shown.picture)
+        shown, thumbnail = decoded
+        changed = self._differs(thumbnail)
         moved = self._before is None or bool(self._before.moving)  # it may have stopped since
-        if not (changed or moved or self._key_forced(key)):
+        if not (changed or moved or self._forced(key, max(EARLY_S, self._gap_s / 2))):
             self._count_passed("still", key, given=False)
             self._empty()
             return
@@ -302,23 +320,22 @@ class Scouting(Decoding):
         begun, self._begun = self._begun, None
         return begun if begun is not None and held and held[0] is begun.key else None
 
-    def _is_still(self, shown: Shown) -> bool:
+    def _is_still(self, shown: Shown, thumbnail: Thumbnail) -> bool:
         """Say whether nothing has changed since the last look; so it had not in a key frame between."""
-        thumbnail, changed = self._compare(shown.picture)
         before = self._before
-        if changed or before is None or before.moving or before.wh != shown.picture.wh:
+        if before is None or before.moving or before.wh != shown.picture.wh:
             return False
-        return not self._same.differs(thumbnail)
+        return not (self._differs(thumbnail) or self._same.differs(thumbnail))
 
-    def _key_forced(self, key: Coded) -> bool:
-        return self._forced(key, max(EARLY_S, self._gap_s / 2))
+    def _differs(self, thumbnail: Thumbnail) -> bool:
+        return self._watch is None or self._watch.differs(thumbnail)
 
-    def _resolve(self, waiting: _Waiting, more: Sequence[Coded]) -> Iterator[Shown]:
-        """See whether what came stands, and go on with the key frame in which it came."""
+    def _resolve(self, waiting: _Waiting, since: Sequence[Coded]) -> Iterator[Shown]:
+        """See by what followed whether what came stands, and go on with the key frame in which it came."""
         self._awaited = None
         came = waiting.signs.came
         moment = Moment(waiting.now, came, waiting.shown.picture.luma())
-        shown = self._moment_later(waiting.shown.coded, [*self.look.kept[1:], *more], moment)
+        shown = self._moment_later(waiting.shown.coded, since, moment)
         if shown is None:
             yield from self._conclude(waiting, ())
             return

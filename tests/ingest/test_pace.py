@@ -17,6 +17,14 @@ def coded(seconds: float, *, fresh: bool = True) -> Coded:
     return Coded(cast(Any, None), 0, seconds, key=False, size=1, fresh=fresh)
 
 
+def test_asking_for_the_next_slot_begins_none() -> None:
+    rate = Rate(5.0)
+    assert rate.next_s(101.0) == pytest.approx(101.2)
+    assert rate.awaits(100.0)
+    assert rate.due(100.0)  # an earlier frame that is looked at later
+    assert rate.next_s(100.0) == pytest.approx(100.2)
+
+
 def test_the_next_slot_begins_where_due_says_so() -> None:
     rate = Rate(5.0)
     assert rate.due(100.0)
