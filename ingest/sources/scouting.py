@@ -258,6 +258,8 @@ class Scouting(Decoding):
             held = held[held.index(skipped) :]
             self._go_on_with(own)
         yield from self._judge_key(key, decoded, held)
+        if not self._due_now:
+            self._begun = None  # it holds 7 MB of 1080p pictures, and is seldom asked for
 
     def _taken_late(self, key: Coded, held: Sequence[Coded]) -> Iterator[Shown]:
         """Look at a key frame that was left out; `held` goes on to the last picture before the next one."""
