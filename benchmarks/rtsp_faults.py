@@ -1,9 +1,11 @@
 """What a frozen, a garbled and a 4K60 camera do to healthy ones: a part of rtsp_rated_load (`--faults`).
 
 Healthy cameras show the busy street, each at another place of the clip. Their analysed frames are counted
-over one whole round of it (60 s) before and one from the moment of the faults on, so that both counts are of
-the same pictures: one camera's server is frozen by SIGSTOP, one camera comes that sends noise, and one of
-3840x2160 at 60 fps. The fault of each must be named in the status, and its state in the metrics, within 10 s.
+over whole rounds of it (60 s each) before, and over as many from the moment of the faults on, so that both
+counts are of the same pictures; three rounds, because in one a camera has 70 analysed frames, and one more
+or less of each is more than 1 %: one camera's server is frozen by SIGSTOP, one camera comes that sends
+noise, and one of 3840x2160 at 60 fps. The fault of each must be named in the status, and its state in the
+metrics, within 10 s.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from detector.errors import Failure
 CHANGE_MAX, NAMED_MAX_S = 0.01, 10.0
 """Issue 4."""
 CONNECT_S, SETTLE_S = 90.0, 30.0
-FINE = frozenset({"running", "starting"})
+ROUNDS = 3
+FINE = frozenset({"running"})
 
 
 def faults(options: Sequence[str], count: int, one: Clip, flood: Clip) -> dict[str, Any]:
@@ -69,6 +72,7 @@ def faults(options: Sequence[str], count: int, one: Clip, flood: Clip) -> dict[s
     worst: float = max((change({n: before[n]}, {n: during[n]}) for n in healthy), key=abs)
     said = {
         "healthy": count,
+        "rounds": ROUNDS,
         "analysed_before": sum(before.values()),
         "analysed_during": sum(during.values()),
         "change": change(before, during),
@@ -96,13 +100,13 @@ def _wait(watch: Watch, names: Sequence[str]) -> None:
 
 
 def _counted(watch: Watch, names: Sequence[str]) -> dict[str, float]:
-    """Wait for a round of the clip; give how many frames of each camera were analysed meanwhile.
+    """Wait for some rounds of the clip; give how many frames of each camera were analysed meanwhile.
 
     Raises:
         Failure: a camera was not in the status.
     """
     start = time.time()
-    time.sleep(SECONDS + 0.5)
+    time.sleep(ROUNDS * SECONDS + 0.5)
     looks = [
         look.cameras for look in watch.between(start, time.time()) if all(n in look.cameras for n in names)
     ]
@@ -122,10 +126,15 @@ def _add(serve: Serve, table: Mapping[str, Any]) -> None:
 
 
 def first_fault(looks: Sequence[Look], name: str, since: float) -> dict[str, Any]:
-    """Give when and how a camera's fault was first named in the status, seconds after `since`."""
+    """Give when and how a camera's fault was first named in the status, seconds after `since`.
+
+    That a camera waits for a worker, or has just begun, is no fault of it.
+    """
     for look in looks:
         row = look.cameras.get(name)
-        if look.at >= since and row is not None and (row["fault"] or row["state"] not in FINE):
+        if look.at < since or row is None or row["state"] == "starting":
+            continue
+        if row["fault"] or row["state"] not in FINE:
             return {"named_s": round(look.at - since, 1), "state": row["state"], "fault": row["fault"]}
     return {"named_s": None, "state": None, "fault": ""}
 
@@ -149,8 +158,8 @@ def state_in(metrics: str, name: str) -> str | None:
 
 def _show(said: Mapping[str, Any]) -> None:
     print(
-        f"{said['healthy']} healthy cameras beside a frozen, a garbled and a 4K60 one: frames analysed in a "
-        f"round {said['analysed_before']:.0f} before, {said['analysed_during']:.0f} during "
+        f"{said['healthy']} healthy cameras beside a frozen, a garbled and a 4K60 one: frames analysed in "
+        f"{said['rounds']} rounds {said['analysed_before']:.0f} before, {said['analysed_during']:.0f} during "
         f"({said['change']:+.2%}, the worst camera {said['change_worst_camera']:+.2%}); wanted within 1 %: "
         f"{'met' if abs(said['change']) <= CHANGE_MAX else 'NOT MET'}"
     )

@@ -347,3 +347,19 @@ def test_a_run_in_which_not_all_were_let_in_says_so_first(capsys):
 def test_no_number_of_cameras_is_refused_before_anything_runs(text):
     with pytest.raises(argparse.ArgumentTypeError, match="wanted a whole number from 1 on"):
         machine.how_many(text)
+
+
+def test_a_camera_that_waits_for_a_worker_is_not_named_faulty():
+    def seen(at_s, state, fault):
+        return Look(at_s, {"a": {"state": state, "fault": fault}})
+
+    looks = [
+        seen(1.0, "starting", "waits for a worker"),
+        seen(2.0, "running", "sends 52 frames a second"),
+        seen(3.0, "silent", "no picture"),
+    ]
+    first_fault = rtsp_faults.first_fault
+    assert first_fault(looks, "a", 0.0)["named_s"] == 2.0
+    assert first_fault(looks[:1], "a", 0.0)["named_s"] is None
+    assert first_fault(looks, "a", 2.5) == {"named_s": 0.5, "state": "silent", "fault": "no picture"}
+    assert first_fault(looks, "b", 0.0)["named_s"] is None
