@@ -311,7 +311,10 @@ class Decoding:
         """Give a picture's thumbnail, and whether it differs from what was analysed last."""
         with self._status.stages.span("gate"):
             thumbnail = shrunk(picture.luma())
-            return thumbnail, self._watch is None or self._watch.differs(thumbnail)
+            return thumbnail, self._differs(thumbnail)
+
+    def _differs(self, thumbnail: Thumbnail) -> bool:
+        return self._watch is None or self._watch.differs(thumbnail)
 
     def _give(self, shown: Shown, thumbnail: Thumbnail | None) -> Iterator[Shown]:
         if self._watch is not None and thumbnail is not None:
@@ -335,16 +338,6 @@ class Decoding:
             self._context, self._lent = None, False
         elif self._context is not None:
             self._context.flush_buffers()
-
-    def _decoder(self) -> VideoCodecContext | None:
-        """Give the decoder as it is, to go on with later; None: it is none, or a device's only one."""
-        return self._context if self._fed and not (self._lent or self._keeps_decoder) else None
-
-    def _go_on_with(self, decoder: VideoCodecContext | None) -> None:
-        """Empty the decoder, and take this one if there is one."""
-        self._restart()
-        if decoder is not None:
-            self._context, self._fed = decoder, True
 
     def _run(self, coded: Coded | None) -> list[VideoFrame]:
         """Decode a packet (None: what the decoder still holds), and count what it cost."""

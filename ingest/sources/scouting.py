@@ -19,17 +19,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from av.video.codeccontext import VideoCodecContext
-from av.video.frame import VideoFrame
-
 from detector.types import Detections
-from ingest.gate import PIXELS_MIN, ROUNDING_S, ChangeWatch, Rate, Thumbnail, shrunk
+from ingest.gate import PIXELS_MIN, ChangeWatch, Rate, Thumbnail, shrunk
 from ingest.sources import SourceStatus
-from ingest.sources.decoding import EARLY_S, Decoding, Shown
+from ingest.sources.decoding import EARLY_S, Shown
 from ingest.sources.lookback import Do, Mode
 from ingest.sources.motion import Moment
 from ingest.sources.packets import Codec, Coded
 from ingest.sources.picture import DecodedPicture
+from ingest.sources.rewinding import Begun, Rewinding
 from ingest.sources.seeking import Drawn, Seeking
 from ingest.sources.signs import (
     Looked,
@@ -91,19 +89,6 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
-class _Begun:
-    """A decoder that is ready to go on behind a key frame.
-
-    Args:
-        key: the first it has had. count: how many it has had, of which none but the key frame was due.
-    """
-
-    key: Coded
-    count: int
-    decoder: VideoCodecContext
-
-
-@dataclass(frozen=True, slots=True)
 class _Waiting:
     """A key frame in which something is new, until it is known whether that stands."""
 
@@ -112,10 +97,10 @@ class _Waiting:
     signs: Signs
     held: tuple[Coded, ...]
     before: Looked | None
-    begun: _Begun | None = None
+    begun: Begun | None = None
 
 
-class Scouting(Decoding):
+class Scouting(Rewinding):
     """As `Decoding`, but what is between two key frames is decoded only if these ask for it.
 
     Args:
@@ -136,7 +121,6 @@ class Scouting(Decoding):
         super().__init__(codec, rate, status, watch, gap_max_s=patience.gap_max_s)
         self._scout, self._prompt, self._pause_max_s = scout, patience.prompt, patience.pause_max_s
         self._skipped: Coded | None = None
-        self._begun: _Begun | None = None
         self._before: Looked | None = None
         self._awaited: _Waiting | None = None
         self._vacated: tuple[XYXY, ...] = ()
@@ -268,14 +252,6 @@ class Scouting(Decoding):
         if self._awaited is not None:
             yield from self._resolve(self._awaited, held[place + 1 :])
 
-    def _decoded(self, key: Coded) -> tuple[Shown, Thumbnail] | None:
-        picture = self._alone(key, open_end=True)
-        if picture is None:
-            return None
-        shown = Shown(key, self._turned(picture))
-        with self._status.stages.span("gate"):
-            return shown, shrunk(shown.picture.luma())
-
     def _judge_key(
         self, key: Coded, decoded: tuple[Shown, Thumbnail] | None, held: tuple[Coded, ...]
     ) -> Iterator[Shown]:
@@ -313,24 +289,12 @@ class Scouting(Decoding):
         self._empty()
         yield from self._conclude(waiting, moving=signs.came)
 
-    def _ready(self, key: Coded, count: int) -> _Begun | None:
-        decoder = self._decoder()
-        return None if decoder is None else _Begun(key, count, decoder)
-
-    def _begun_with(self, held: Sequence[Coded]) -> _Begun | None:
-        """Take the decoder that is ready behind the first of `held`; it is not ready for another."""
-        begun, self._begun = self._begun, None
-        return begun if begun is not None and held and held[0] is begun.key else None
-
     def _is_still(self, shown: Shown, thumbnail: Thumbnail) -> bool:
         """Say whether nothing has changed since the last look; so it had not in a key frame between."""
         before = self._before
         if before is None or before.moving or before.wh != shown.picture.wh:
             return False
         return not (self._differs(thumbnail) or self._same.differs(thumbnail))
-
-    def _differs(self, thumbnail: Thumbnail) -> bool:
-        return self._watch is None or self._watch.differs(thumbnail)
 
     def _resolve(self, waiting: _Waiting, since: Sequence[Coded]) -> Iterator[Shown]:
         """See by what followed whether what came stands, and go on with the key frame in which it came."""
@@ -400,32 +364,6 @@ class Scouting(Decoding):
     def _carried_for_s(self) -> float:
         """For how long a key frame may be given with the boxes of another; of two it is the nearer one."""
         return CARRY_S - max(EARLY_S, self._gap_s / 2)
-
-    def _moment_later(self, key: Coded, since: Sequence[Coded], moment: Moment | None = None) -> Shown | None:
-        """Give the last picture of those since a key frame; None: there is none yet.
-
-        With `moment` the first one in which it is known of all that came whether it moves will do.
-        """
-        if not self._fed:  # it had to be emptied for the key frame to come out
-            self._inside[key.pts] = key
-            self._run(key)
-        last: Shown | None = None
-        fed, came, next_s = 1, 1, self._rate.next_s(key.seconds) - ROUNDING_S
-        for coded in since:
-            self._inside[coded.pts] = coded
-            fed += 1
-            for picture in self._run(coded):
-                own = self._inside.pop(picture.pts, None) if picture.pts is not None else None
-                if own is not None and own.seconds > key.seconds:
-                    last, came = Shown(own, self._turned(picture)), came + 1
-            if moment and last and moment.over(last.picture.luma(), last.coded.seconds - key.seconds):
-                break
-        if moment and last is not None and came == fed and last.coded.seconds < next_s:
-            self._begun = self._ready(key, fed)
-        self._restart()
-        if last is not None:
-            last.picture.settle()
-        return last
 
     # -- back --
 
@@ -513,18 +451,6 @@ class Scouting(Decoding):
             if not goal.differs(thumbnail):
                 break
         self._restart()
-
-    def _due_of(self, items: Sequence[Coded], until_s: float) -> Iterator[tuple[Coded, VideoFrame]]:
-        """Decode, and give those that are due."""
-        for item in items:
-            self._inside[item.pts] = item
-            for picture in self._run(item):
-                coded = self._inside.pop(picture.pts, None) if picture.pts is not None else None
-                if coded is None or not self._not_before_s < coded.seconds < until_s:
-                    continue
-                if self._rate.due(coded.seconds):
-                    self._not_before_s = self._counted_s = coded.seconds
-                    yield coded, picture
 
     def _looked(self, shown: Shown, thumbnail: Thumbnail) -> tuple[Shown, Looked]:
         seen = self._scout.look(shown.picture)

@@ -161,6 +161,16 @@ def looked_at(decoding: Scouting, number: int, street: Street) -> int:
     return sum(not one.carried for one in decoding.take(coded(number, street.keys)))
 
 
+def leave_out(decoding: Scouting, reason: str) -> None:
+    """Pass over what was kept, or begin to thin out, as a source does."""
+    if reason == "late":
+        decoding.hurry = "late"
+        decoding.pass_over()
+        decoding.hurry = ""
+    else:
+        decoding.thin()
+
+
 class Judge:
     """Tracker and rule, as in the pipeline."""
 
@@ -411,12 +421,7 @@ def test_a_key_frame_that_awaited_a_second_look_and_is_passed_over_is_counted(re
     assert street.looked[-1] == 150  # it is new there, and looked at again at 160
     assert decoding.resting is False
     before = given + sum(status.dropped.values())
-    if reason == "late":
-        decoding.hurry = "late"
-        decoding.pass_over()
-        decoding.hurry = ""
-    else:
-        decoding.thin()
+    leave_out(decoding, reason)
     assert status.dropped[reason] == 10  # due after the key frame at 100
     given += sum(looked_at(decoding, number, street) for number in range(200, 401))
     due_between = 9 if reason == "late" else 0  # who leaves out what was not taken counts it
@@ -613,12 +618,7 @@ def test_a_key_frame_that_was_left_out_is_forgotten_with_what_is_passed_over(rea
     given = sum(looked_at(decoding, number, street) for number in range(220))
     assert 200 not in street.decoded
     assert given + sum(status.dropped.values()) == 1 + 150 / 5
-    if reason == "late":
-        decoding.hurry = "late"
-        decoding.pass_over()
-        decoding.hurry = ""
-    else:
-        decoding.thin()
+    leave_out(decoding, reason)
     assert status.dropped[reason] == round((219 - 150) / 5)
     for number in range(250, 401):
         list(decoding.take(coded(number, street.keys)))
