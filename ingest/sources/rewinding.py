@@ -25,6 +25,7 @@ class Begun:
 
     Args:
         key: the first it has had. count: how many it has had, of which none but the key frame was due.
+        decoder: it, with nothing held back.
     """
 
     key: Coded
